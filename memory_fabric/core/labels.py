@@ -1,0 +1,235 @@
+"""What the law needs to know about a memory: its label, and the class that policy decides on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+
+from memory_fabric.core.canonical import digest
+from memory_fabric.core.errors import InputError
+from memory_fabric.core.places import Region
+
+
+class DataClass(StrEnum):
+    """How confidential, from least to most."""
+
+    PUBLIC = "public"
+    INTERNAL = "internal"
+    CONFIDENTIAL = "confidential"
+    SECRET = "secret"
+
+    @property
+    def rank(self) -> int:
+        """0 for public up to 3 for secret."""
+        return list(DataClass).index(self)
+
+
+class Consent(StrEnum):
+    """What the subjects said."""
+
+    NONE = "none"
+    GIVEN = "given"
+    WITHDRAWN = "withdrawn"
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """A label without subjects and dates: policy decides once per class, search prefilters by it.
+
+    ``declared`` classes are a site's list; a class that differs from a declared one only in that
+    consent was withdrawn or a legal hold was set counts as declared too, since both come from
+    outside and must always be expressible.
+    """
+
+    home: Region
+    tenant: str
+    data_class: DataClass
+    personal: bool
+    special: frozenset[str]
+    purposes: frozenset[str]
+    consent: Consent
+    legal_hold: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready and canonical."""
+        return {
+            "home": str(self.home),
+            "tenant": self.tenant,
+            "data_class": str(self.data_class),
+            "personal": self.personal,
+            "special": sorted(self.special),
+            "purposes": sorted(self.purposes),
+            "consent": str(self.consent),
+            "legal_hold": self.legal_hold,
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> LabelClass:
+        """The inverse of ``to_json``."""
+        return cls(
+            home=Region(value["home"]),
+            tenant=value["tenant"],
+            data_class=DataClass(value["data_class"]),
+            personal=value["personal"],
+            special=frozenset(value["special"]),
+            purposes=frozenset(value["purposes"]),
+            consent=Consent(value["consent"]),
+            legal_hold=value["legal_hold"],
+        )
+
+    @cached_property
+    def key(self) -> str:
+        """A short stable name: the first 16 hexadecimal digits of the canonical digest."""
+        return digest(self.to_json())[:16]
+
+    def bases(self) -> frozenset[LabelClass]:
+        """The classes of which at least one must be declared for this one to be admissible."""
+        base = replace(self, legal_hold=False)
+        if base.consent is not Consent.WITHDRAWN:
+            return frozenset({base})
+        return frozenset(replace(base, consent=consent) for consent in (Consent.NONE, Consent.GIVEN))
+
+    def __str__(self) -> str:
+        words = ["+".join(sorted(self.purposes)), str(self.data_class)]
+        words.append("personal" if self.personal else "non-personal")
+        words += sorted(self.special)
+        words.append(f"consent {self.consent}")
+        if self.legal_hold:
+            words.append("legal hold")
+        return " · ".join(words)
+
+
+@dataclass(frozen=True)
+class ClassState:
+    """A class together with what time made of it: the unit of a decision."""
+
+    label_class: LabelClass
+    retention_over: bool = False
+
+
+@dataclass(frozen=True)
+class Label:
+    """The full label of one memory. ``home`` is set by the site, never by an app."""
+
+    home: Region
+    tenant: str
+    data_class: DataClass
+    personal: bool
+    purposes: frozenset[str]
+    special: frozenset[str] = frozenset()
+    consent: Consent = Consent.NONE
+    legal_hold: bool = False
+    expires_at: datetime | None = None
+    subjects: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.purposes:
+            raise InputError(
+                "purpose-missing",
+                "A memory without a purpose may be used for nothing.",
+                "Name at least one purpose.",
+            )
+        if self.special and not self.personal:
+            raise InputError(
+                "label-contradiction",
+                "Special categories of personal data are personal data.",
+                "Leave out `special`, or set `personal`.",
+            )
+        if self.expires_at is not None and self.expires_at.tzinfo is None:
+            raise InputError(
+                "time-without-zone",
+                "`expires_at` has no time zone.",
+                "Write it as 2027-01-31T00:00:00Z.",
+            )
+
+    @cached_property
+    def label_class(self) -> LabelClass:
+        """The label without subjects and dates."""
+        return LabelClass(
+            home=self.home,
+            tenant=self.tenant,
+            data_class=self.data_class,
+            personal=self.personal,
+            special=self.special,
+            purposes=self.purposes,
+            consent=self.consent,
+            legal_hold=self.legal_hold,
+        )
+
+    def state(self, now: datetime) -> ClassState:
+        """The class, and whether retention is over at ``now``."""
+        over = self.expires_at is not None and self.expires_at <= now
+        return ClassState(self.label_class, over)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready and canonical."""
+        return {
+            **self.label_class.to_json(),
+            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+            "subjects": list(self.subjects),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Label:
+        """The inverse of ``to_json``."""
+        label_class = LabelClass.from_json(value)
+        expires = value["expires_at"]
+        return cls(
+            home=label_class.home,
+            tenant=label_class.tenant,
+            data_class=label_class.data_class,
+            personal=label_class.personal,
+            purposes=label_class.purposes,
+            special=label_class.special,
+            consent=label_class.consent,
+            legal_hold=label_class.legal_hold,
+            expires_at=datetime.fromisoformat(expires) if expires else None,
+            subjects=tuple(value["subjects"]),
+        )
+
+
+@dataclass(frozen=True)
+class LabelChange:
+    """What an app asks of a label; ``None`` leaves a field as it is."""
+
+    data_class: DataClass | None = None
+    personal: bool | None = None
+    special: frozenset[str] | None = None
+    purposes: frozenset[str] | None = None
+    consent: Consent | None = None
+    legal_hold: bool | None = None
+    expires_at: datetime | None = field(default=None)
+
+    def apply(self, label: Label) -> Label:
+        """The label with the asked fields replaced."""
+        asked = {name: value for name, value in vars(self).items() if value is not None}
+        return replace(label, **asked)
+
+
+def loosens(old: Label, new: Label) -> bool:
+    """Whether ``new`` would let out anything that ``old`` would not.
+
+    Tightening is a partial order, field by field: more confidential, personal, more special
+    categories, fewer purposes, consent away from ``given``, a hold set, an earlier expiry.
+    Whatever is not provably as tight counts as loosening.
+    """
+    consent_order = (Consent.GIVEN, Consent.NONE, Consent.WITHDRAWN)
+    expiry_as_tight = old.expires_at is None or (
+        new.expires_at is not None and new.expires_at <= old.expires_at
+    )
+    as_tight = (
+        new.home == old.home
+        and new.tenant == old.tenant
+        and new.data_class.rank >= old.data_class.rank
+        and (new.personal or not old.personal)
+        and new.special >= old.special
+        and new.purposes <= old.purposes
+        and consent_order.index(new.consent) >= consent_order.index(old.consent)
+        and (new.legal_hold or not old.legal_hold)
+        and expiry_as_tight
+    )
+    return not as_tight

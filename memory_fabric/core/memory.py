@@ -1,0 +1,122 @@
+"""A memory: what a site remembers, in plaintext only inside the vault and what the vault opened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from memory_fabric.core.errors import InputError
+from memory_fabric.core.labels import Label
+
+MAX_TEXT = 32_768
+"""Characters of a memory's text at most."""
+MAX_SUBJECTS = 64
+"""Subjects of one memory at most."""
+MAX_NAME = 256
+"""Characters of a subject or an id at most."""
+
+
+class MemoryType(StrEnum):
+    """The layers of a site's memory."""
+
+    EPISODIC = "episodic"
+    SEMANTIC = "semantic"
+    PROCEDURAL = "procedural"
+    WORKING = "working"
+
+
+Vector = bytes
+"""An embedding: ``dim`` float32, little-endian, of unit length. Opaque to the core."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One memory, complete.
+
+    Attributes:
+        id: the name its users know, unique within a tenant at a site.
+        text: what is remembered.
+        vector: embedding of the text by ``embedder``.
+        label: what the law needs to know.
+        created_at: when it was stored (UTC).
+        valid_at: since when it is true, where that differs.
+        metadata: the app's own JSON object.
+    """
+
+    id: str
+    text: str
+    vector: Vector
+    embedder: str
+    label: Label
+    memory_type: MemoryType
+    created_at: datetime
+    valid_at: datetime | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready, without the vector, which is sealed beside it as raw bytes."""
+        return {
+            "id": self.id,
+            "text": self.text,
+            "embedder": self.embedder,
+            "label": self.label.to_json(),
+            "memory_type": str(self.memory_type),
+            "created_at": self.created_at.isoformat(),
+            "valid_at": self.valid_at.isoformat() if self.valid_at else None,
+            "metadata": dict(self.metadata),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], vector: Vector) -> Memory:
+        """The inverse of ``to_json``."""
+        valid_at = value["valid_at"]
+        return cls(
+            id=value["id"],
+            text=value["text"],
+            vector=vector,
+            embedder=value["embedder"],
+            label=Label.from_json(value["label"]),
+            memory_type=MemoryType(value["memory_type"]),
+            created_at=datetime.fromisoformat(value["created_at"]),
+            valid_at=datetime.fromisoformat(valid_at) if valid_at else None,
+            metadata=value["metadata"],
+        )
+
+
+def check_text(text: str, what: str = "memory") -> str:
+    """The text with surrounding space removed, or ``text-empty``, ``text-too-long``."""
+    stripped = text.strip()
+    if not stripped:
+        raise InputError("text-empty", f"The {what} is empty.", "Give it some text.")
+    if len(stripped) > MAX_TEXT:
+        raise InputError(
+            "text-too-long",
+            f"The {what} has {len(stripped):,} characters; {MAX_TEXT:,} fit.",
+            "Split it into several.",
+        )
+    if any(0xD800 <= ord(char) <= 0xDFFF for char in stripped):
+        raise InputError(
+            "text-not-unicode", f"The {what} holds half a surrogate pair.", "Send valid Unicode."
+        )
+    return stripped
+
+
+def check_subjects(subjects: tuple[str, ...]) -> tuple[str, ...]:
+    """The subjects, trimmed, each once, in order; or ``subject-invalid``, ``subjects-too-many``."""
+    trimmed = tuple(dict.fromkeys(subject.strip() for subject in subjects))
+    if any(not subject or len(subject) > MAX_NAME for subject in trimmed):
+        raise InputError(
+            "subject-invalid",
+            "A subject is empty or too long.",
+            f"Name each subject in 1 to {MAX_NAME} characters.",
+        )
+    if len(trimmed) > MAX_SUBJECTS:
+        raise InputError(
+            "subjects-too-many",
+            f"A memory can be about {MAX_SUBJECTS} subjects, not {len(trimmed)}.",
+            "Split it into several.",
+        )
+    return trimmed

@@ -1,0 +1,292 @@
+"""Ports: what flows, gate and vault ask of the outside world. Adapters implement them.
+
+Every port has one contract suite in ``tests/contract`` that runs on its fake and real adapters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from memory_fabric.core.access import Question, Requester, Verdict
+from memory_fabric.core.labels import ClassState
+from memory_fabric.core.memory import Vector
+from memory_fabric.core.places import Site
+from memory_fabric.core.receipt import Checkpoint, Committed, Receipt
+from memory_fabric.core.records import (
+    CatalogChange,
+    CatalogEntry,
+    Damage,
+    Hit,
+    IndexRow,
+    Scope,
+    SealedRecord,
+)
+
+
+class Clock(Protocol):
+    """The time, always with UTC as its zone."""
+
+    def now(self) -> datetime:
+        """The current moment."""
+        ...
+
+
+class PolicyEngine(Protocol):
+    """One validated policy bundle, ready to answer. Never raises on a question: errors deny."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the whole bundle, hexadecimal: its name in receipts."""
+        ...
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """The closed vocabulary of purposes, in the schema's order."""
+        ...
+
+    @property
+    def specials(self) -> tuple[str, ...]:
+        """The closed vocabulary of special categories, in the schema's order."""
+        ...
+
+    def decide(self, questions: Sequence[Question], now: datetime) -> list[Verdict]:
+        """A verdict for each question, in order. Questions may mix acts, classes and forms."""
+        ...
+
+    def changes_at(self, now: datetime) -> datetime | None:
+        """The next moment at which time alone could change any verdict; ``None`` for never."""
+        ...
+
+
+class Embedder(Protocol):
+    """Texts to vectors."""
+
+    @property
+    def id(self) -> str:
+        """Hash of source weights, tokenizer, pooling and precision, hexadecimal."""
+        ...
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        ...
+
+    def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """One vector a text (see ``core.memory.Vector``), in order."""
+        ...
+
+
+class Redactor(Protocol):
+    """Masks what identifies people in a text."""
+
+    def redact(self, text: str, names: Sequence[str]) -> str:
+        """The text with every recognised identifier and every one of ``names`` masked.
+
+        Raises:
+            Unavailable: ``redaction-impossible``, where this text cannot be masked reliably.
+        """
+        ...
+
+
+class SearchCopy(Protocol):
+    """The searchable copy: in process memory only, never on a disk."""
+
+    def __len__(self) -> int:
+        """Rows held."""
+        ...
+
+    def add(self, rows: Sequence[IndexRow]) -> None:
+        """Add rows, or replace those with the same ``rid``. Visible to the next search."""
+        ...
+
+    def remove(self, rids: Sequence[bytes]) -> None:
+        """Forget rows at once; unknown ids are ignored."""
+        ...
+
+    def search(
+        self, text: str | None, vector: Vector | None, scope: Scope, limit: int
+    ) -> list[Hit]:
+        """The best rows within the scope, best first. At least one of text and vector is given."""
+        ...
+
+    def states(self, tenant: str, now: datetime) -> frozenset[ClassState]:
+        """The class states that occur among a tenant's rows."""
+        ...
+
+    def find(self, tenant: str, memory_id: str) -> IndexRow | None:
+        """The row of a memory, without its text and vector (both empty)."""
+        ...
+
+    def of_subject(self, tenant: str, subject: str) -> list[bytes]:
+        """Record ids of all memories about a subject."""
+        ...
+
+    def page(self, scope: Scope, after: bytes | None, limit: int) -> list[bytes]:
+        """Record ids within the scope in the order of writing, after the given one."""
+        ...
+
+
+class Stack(Protocol):
+    """Sealed records on stable storage. Sees no plaintext and has no key."""
+
+    @property
+    def version(self) -> int:
+        """The current version; grows with every change."""
+        ...
+
+    def write(self, records: Sequence[SealedRecord]) -> int:
+        """Add records, or replace those with the same ``rid``; all or none. The new version."""
+        ...
+
+    def remove(self, rids: Sequence[bytes]) -> int:
+        """Remove records from the current version. The new version."""
+        ...
+
+    def fetch(self, rids: Sequence[bytes]) -> list[SealedRecord]:
+        """The records with these ids, in this order; missing ones are left out."""
+        ...
+
+    def scan(self) -> Iterator[list[SealedRecord]]:
+        """All records, in batches.
+
+        Raises:
+            IntegrityViolated: ``stack-damaged``, a file cannot be read; names it.
+        """
+        ...
+
+    def compact(self) -> None:
+        """Rewrite what is left so that the bytes of removed records are gone from the disk."""
+        ...
+
+
+@dataclass(frozen=True)
+class WrappedKey:
+    """A key at rest: random id, kind, epoch of the key that wraps it, ciphertext."""
+
+    id: bytes
+    kind: str
+    epoch: int
+    wrapped: bytes
+
+
+class KeyStore(Protocol):
+    """The keyring at rest: wrapped keys only."""
+
+    def load(self) -> list[WrappedKey]:
+        """All keys."""
+        ...
+
+    def put(self, keys: Sequence[WrappedKey]) -> None:
+        """Add keys, durably, before returning."""
+        ...
+
+    def destroy(self, ids: Sequence[bytes]) -> None:
+        """Remove keys so that their bytes are gone from the store's files."""
+        ...
+
+    def replace(self, keys: Sequence[WrappedKey]) -> None:
+        """Replace the whole content in one transaction, leaving no byte of the old."""
+        ...
+
+
+class KeyProvider(Protocol):
+    """Holds the root key: wraps and unwraps the epoch key, and nothing else."""
+
+    def wrap(self, key: bytes, context: bytes) -> bytes:
+        """Seal 32 bytes, bound to ``context``."""
+        ...
+
+    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
+        """The inverse.
+
+        Raises:
+            HomeError: ``root-key-wrong``.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class App:
+    """An API key's record. ``key_hash`` is SHA-256 of the secret, which is not kept."""
+
+    name: str
+    key_id: str
+    key_hash: str
+    requester: Requester
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class InclusionProof:
+    """That a receipt stands in the log: verify with ``merkle.root_from_inclusion``."""
+
+    index: int
+    leaf: bytes
+    path: tuple[bytes, ...]
+    checkpoint: Checkpoint
+
+
+class Ledger(Protocol):
+    """Receipts, catalog and apps. ``commit`` returns only when all is on stable storage."""
+
+    def commit(self, receipt: Receipt, change: CatalogChange | None = None) -> Committed:
+        """Append a receipt, apply the change to the catalog, sign the new root: one transaction.
+
+        Raises:
+            IntegrityViolated: the log on disk is behind the last checkpoint.
+            Unavailable: ``ledger-unwritable``; nothing was committed.
+        """
+        ...
+
+    def checkpoint(self) -> Checkpoint:
+        """The newest signed root."""
+        ...
+
+    def receipt(self, receipt_id: str) -> Mapping[str, Any]:
+        """A receipt as JSON with its ``index``, or ``NotFound`` (``receipt-unknown``)."""
+        ...
+
+    def receipts(
+        self, before: int | None, limit: int, act: str | None = None, outcome: str | None = None
+    ) -> list[Mapping[str, Any]]:
+        """Receipts, newest first, with ``index`` smaller than ``before``."""
+        ...
+
+    def proof(self, receipt_id: str) -> InclusionProof:
+        """Audit path of a receipt against the newest checkpoint."""
+        ...
+
+    def catalog(self) -> Iterator[CatalogEntry]:
+        """The records that must stand in the stack now, each in its last version."""
+        ...
+
+    def verify(self) -> list[Damage]:
+        """Read the whole log and catalog against their hashes and signatures."""
+        ...
+
+    def add_app(self, app: App) -> None:
+        """Store an app, or ``InputError`` (``app-exists``)."""
+        ...
+
+    def app(self, key_id: str) -> App | None:
+        """The app with this key id."""
+        ...
+
+    def apps(self) -> list[App]:
+        """All apps by name."""
+        ...
+
+
+class Transport(Protocol):
+    """Carries sealed letters between sites and reads none of them."""
+
+    def exchange(self, site: Site, letter: bytes) -> bytes:
+        """Deliver a letter and return the answer.
+
+        Raises:
+            Unavailable: ``site-unreachable``.
+        """
+        ...
