@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -61,6 +62,11 @@ def check_name(name: str, what: str) -> str:
     return name
 
 
+def _end_of(last_day: str) -> datetime:
+    """Midnight UTC after the last valid day."""
+    return datetime.combine(date.fromisoformat(last_day), time(), UTC) + timedelta(days=1)
+
+
 @dataclass(frozen=True)
 class Site:
     """A node of the grid as the roster knows it.
@@ -97,6 +103,15 @@ class Site:
         check_name(self.site_id, "site")
         for tenant in self.tenants:
             check_name(tenant, "tenant")
+
+    def current(self, terms: Mapping[str, str], now: datetime) -> frozenset[str]:
+        """Those of ``instruments`` or ``memberships`` that are in force at ``now``."""
+        return frozenset(name for name, last in terms.items() if not last or now < _end_of(last))
+
+    def changes_at(self, now: datetime) -> datetime | None:
+        """The next moment at which an instrument or membership ends; ``None`` for never."""
+        lasts = [*self.instruments.values(), *self.memberships.values()]
+        return min((_end_of(last) for last in lasts if last and now < _end_of(last)), default=None)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready and canonical."""

@@ -1,0 +1,1 @@
+"""The only place of decision: questions become permits here, and opened data becomes releases."""

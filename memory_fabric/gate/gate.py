@@ -1,0 +1,230 @@
+"""The gate: turns a request into decisions, and decisions into permits. Nothing else decides.
+
+It asks policy rung by rung, from the most to the least permissive form, and grants the first one
+that policy allows and the site can produce. Everything that is not an explicit, error-free allow
+is a denial that names its rules.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from memory_fabric.core.access import (
+    BUNDLE_UNUSABLE,
+    FORM_NOT_AVAILABLE,
+    LADDER,
+    NOTHING_PERMITS,
+    UNDECIDABLE,
+    Act,
+    Decision,
+    Form,
+    Plan,
+    Plans,
+    Question,
+    Requester,
+    Rule,
+    Update,
+    Verdict,
+)
+from memory_fabric.core.errors import Denied
+from memory_fabric.core.labels import ClassState
+from memory_fabric.core.places import Region, Roster, Site
+from memory_fabric.core.ports import Clock, PolicyEngine
+from memory_fabric.gate.permits import Mint, Permit
+
+_CACHE_LIMIT = 200_000
+"""Cached decisions at most; beyond it the cache starts over."""
+
+Decisions = Mapping[ClassState, Decision]
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """The rules in force.
+
+    Attributes:
+        home: the last bundle that validated; it governs what stays at the site.
+        crossing: the same, or ``None`` while the installed bundle is invalid: nothing crosses.
+        problem: why nothing crosses, for people.
+    """
+
+    home: PolicyEngine
+    crossing: PolicyEngine | None
+    problem: str = ""
+
+    @property
+    def digest(self) -> str:
+        """Name of the bundle in receipts."""
+        return self.home.digest
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A request as the gate takes it: a question without its class, form and plan.
+
+    ``origin`` is the site where the data lies, ``destination`` the one that receives it; for
+    ``take_in`` the destination is this site.
+    """
+
+    act: Act
+    requester: Requester
+    purpose: str
+    origin: Site
+    destination: Site
+    loosens: bool = False
+    update: Update | None = None
+
+    @property
+    def crosses(self) -> bool:
+        """Whether anything leaves or enters the site."""
+        return self.origin.site_id != self.destination.site_id
+
+    def question(self, state: ClassState, form: Form | None, plan: Plan) -> Question:
+        """The question about one class state, in one form."""
+        return Question(
+            act=self.act,
+            origin=Region(self.origin.region),
+            destination=self.destination,
+            # Rules see tenant and role; a cached answer must not depend on anything else.
+            requester=Requester("", self.requester.tenant, self.requester.role),
+            purpose=self.purpose,
+            state=state,
+            form=form,
+            plan=plan,
+            loosens=self.loosens,
+            update=self.update,
+        )
+
+
+class Gate:
+    """Decides and strikes permits.
+
+    Args:
+        rulebook: the rules in force.
+        roster: the sites known; its digest is part of every cached decision's key.
+        plans: the configured plan of each form.
+        available: forms that this site can produce.
+        clock: the time.
+        mint: strikes the permits; the vault redeems at the same one.
+    """
+
+    def __init__(
+        self,
+        rulebook: Rulebook,
+        roster: Roster,
+        plans: Plans,
+        available: frozenset[Form],
+        clock: Clock,
+        mint: Mint,
+    ) -> None:
+        self.rulebook = rulebook
+        self.roster = roster
+        self.plans = plans
+        self._available = available
+        self._clock = clock
+        self._mint = mint
+        self._cache: dict[tuple[str, str, Question], tuple[datetime, Decision]] = {}
+        self._lock = threading.Lock()
+
+    def decide(self, ask: Ask, states: Iterable[ClassState]) -> dict[ClassState, Decision]:
+        """The decision for each class state: the most permissive form that may be released."""
+        engine = self.rulebook.crossing if ask.crosses else self.rulebook.home
+        if engine is None:
+            return {state: _denied(BUNDLE_UNUSABLE) for state in states}
+        now = self._clock.now()
+        decisions: dict[ClassState, Decision] = {}
+        missing: dict[ClassState, tuple[str, str, Question]] = {}
+        names = (engine.digest, self.roster.digest)
+        for state in dict.fromkeys(states):
+            key = (*names, ask.question(state, None, Plan()))
+            cached = self._cache.get(key)
+            if cached and _still_true(*cached, now):
+                decisions[state] = cached[1]
+            else:
+                missing[state] = key
+        if missing:
+            ends = [engine.changes_at(now), ask.destination.changes_at(now), ask.origin.changes_at(now)]
+            changes_at = min((end for end in ends if end), default=None)
+            fresh = self._ladder(engine, ask, list(missing), now)
+            with self._lock:
+                if len(self._cache) + len(fresh) > _CACHE_LIMIT:
+                    self._cache.clear()
+                for state, decision in fresh.items():
+                    decisions[state] = replace(decision, changes_at=changes_at)
+                    self._cache[missing[state]] = (now, decisions[state])
+        return decisions
+
+    def permit(self, ask: Ask, decisions: Decisions, subject: str | None) -> Permit:
+        """A permit over the allowed ones among the decisions; it may cover none of them."""
+        return self._mint.strike(
+            act=ask.act,
+            origin=ask.origin.site_id,
+            tenant=ask.requester.tenant,
+            purpose=ask.purpose,
+            subject=subject,
+            destination=ask.destination.site_id,
+            grants=decisions,
+            now=self._clock.now(),
+        )
+
+    def _ladder(
+        self, engine: PolicyEngine, ask: Ask, states: list[ClassState], now: datetime
+    ) -> dict[ClassState, Decision]:
+        """Ask rung by rung; a class leaves the ladder once granted or undecidable."""
+        rungs: tuple[Form | None, ...] = LADDER if ask.act.has_forms else (None,)
+        climbing = dict.fromkeys(states)
+        refusing: dict[ClassState, list[Rule]] = {state: [] for state in states}
+        unavailable: dict[ClassState, list[Rule]] = {state: [] for state in states}
+        decided: dict[ClassState, Decision] = {}
+        for form in rungs:
+            plan = self.plans[form] if form else Plan()
+            questions = [ask.question(state, form, plan) for state in climbing]
+            verdicts = engine.decide(questions, now)
+            for state, verdict in zip(list(climbing), verdicts, strict=True):
+                if not _clean(verdict):
+                    decided[state] = _denied(UNDECIDABLE)
+                elif not verdict.allowed:
+                    refusing[state] += verdict.rules
+                    continue
+                elif form is not None and form not in self._available:
+                    unavailable[state] += [FORM_NOT_AVAILABLE, *verdict.rules]
+                    continue
+                else:
+                    decided[state] = Decision(True, form, plan, verdict.rules)
+                del climbing[state]
+        for state in climbing:
+            reasons = unavailable[state] or refusing[state] or [NOTHING_PERMITS]
+            decided[state] = _denied(*reasons)
+        return decided
+
+
+def _denied(*rules: Rule) -> Decision:
+    return Decision(False, None, Plan(), tuple(dict.fromkeys(rules)))
+
+
+def _clean(verdict: Verdict) -> bool:
+    """An allow counts only with a rule to name, and nothing counts after an evaluation error."""
+    return not verdict.errors and (bool(verdict.rules) or not verdict.allowed)
+
+
+def _still_true(since: datetime, decision: Decision, now: datetime) -> bool:
+    return since <= now and (decision.changes_at is None or now < decision.changes_at)
+
+
+def refusing_rules(decisions: Decisions) -> tuple[Rule, ...]:
+    """The rules behind every refusal among the decisions, each once, sorted by id."""
+    rules = {
+        rule.id: rule
+        for decision in decisions.values()
+        if not decision.allowed
+        for rule in decision.rules
+    }
+    return tuple(rules[key] for key in sorted(rules))
+
+
+def denied(what: str, decisions: Decisions, receipt: str) -> Denied:
+    """The error for a request that policy refused wholly."""
+    return Denied.by_rules(what, [rule.to_json() for rule in refusing_rules(decisions)], receipt)

@@ -1,0 +1,243 @@
+"""The chain of capabilities: permit, redeemed, opened, discharged, release.
+
+Each link can only be made from the one before it, by the room that owns the step:
+
+    gate.decide   -> Permit       (struck here, for exactly these classes, forms and destination)
+    vault.open    -> Opened       (redeems the permit: once, unaltered, in time)
+    duties        -> Discharged   (redacted, embedded: only what the granted form may show)
+    ledger.commit -> Committed    (the receipt is on stable storage)
+    release()     -> Release      (the only thing that responses, letters and exporters take)
+
+Within one process this stops accidents and shortcuts, not hostile code: the wall against that is
+the process boundary and who holds the keys (``docs/internals/security.md``).
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import InitVar, dataclass
+from datetime import datetime, timedelta
+from typing import Any, NoReturn
+
+from memory_fabric.core.access import Act, Decision, Form
+from memory_fabric.core.canonical import digest
+from memory_fabric.core.errors import MemoryFabricError
+from memory_fabric.core.labels import ClassState
+from memory_fabric.core.memory import Memory, Vector
+from memory_fabric.core.receipt import Committed
+
+PERMIT_LIFETIME = timedelta(seconds=60)
+"""A permit not redeemed by then is void: decisions are about now."""
+
+_STAMP = object()
+
+
+class PermitVoid(MemoryFabricError):
+    """A permit was forged, altered, used twice or kept too long. Always a defect, never data."""
+
+    http_status = 500
+
+
+@dataclass(frozen=True, eq=False)
+class _Capability:
+    """Immutable, and made by this module only: neither copied, pickled, replaced nor derived."""
+
+    stamp: InitVar[object]
+
+    def __post_init__(self, stamp: object) -> None:
+        if stamp is not _STAMP:
+            raise TypeError(f"{type(self).__name__} is made by the gate's chain only")
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} does not leave its process")
+
+    def __copy__(self) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} is not copied")
+
+    def __deepcopy__(self, memo: object) -> NoReturn:
+        raise TypeError(f"{type(self).__name__} is not copied")
+
+
+@dataclass(frozen=True, eq=False)
+class Permit(_Capability):
+    """The gate's yes: for this act, these classes and forms, this destination, now.
+
+    Attributes:
+        id: random; known to the mint until redeemed.
+        act: what may be done.
+        origin: ``site_id`` of where the data lies.
+        tenant, purpose: the scope it was asked in.
+        subject: the one subject it covers, or ``None`` for all that the requester may ask about.
+        destination: ``site_id`` of the receiver.
+        grants: the decision for each class state that may be touched; only allowed ones.
+        expires_at: when it becomes void.
+    """
+
+    id: str
+    act: Act
+    origin: str
+    tenant: str
+    purpose: str
+    subject: str | None
+    destination: str
+    grants: Mapping[ClassState, Decision]
+    expires_at: datetime
+
+    def fingerprint(self) -> str:
+        """Digest over everything the permit says."""
+        grants = sorted(
+            [state.label_class.key, state.retention_over, decision.to_json()]
+            for state, decision in self.grants.items()
+        )
+        return digest(
+            [self.id, self.act, self.origin, self.tenant, self.purpose, self.subject, self.destination, grants,
+             self.expires_at.isoformat()]
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Redeemed(_Capability):
+    """A permit that was valid, and is now used."""
+
+    permit: Permit
+
+
+class Mint:
+    """Strikes permits and redeems each exactly once. The gate strikes; the vault redeems."""
+
+    def __init__(self) -> None:
+        self._live: dict[str, tuple[str, datetime]] = {}
+        self._lock = threading.Lock()
+
+    def strike(
+        self,
+        *,
+        act: Act,
+        origin: str,
+        tenant: str,
+        purpose: str,
+        subject: str | None,
+        destination: str,
+        grants: Mapping[ClassState, Decision],
+        now: datetime,
+    ) -> Permit:
+        """A new permit over the allowed ones among ``grants``."""
+        changes = [decision.changes_at for decision in grants.values() if decision.changes_at]
+        permit = Permit(
+            _STAMP,
+            id=secrets.token_hex(16),
+            act=act,
+            origin=origin,
+            tenant=tenant,
+            purpose=purpose,
+            subject=subject,
+            destination=destination,
+            grants={state: grant for state, grant in grants.items() if grant.allowed},
+            expires_at=min([now + PERMIT_LIFETIME, *changes]),
+        )
+        with self._lock:
+            self._live = {key: live for key, live in self._live.items() if live[1] > now}
+            self._live[permit.id] = (permit.fingerprint(), permit.expires_at)
+        return permit
+
+    def redeem(self, permit: Permit, now: datetime) -> Redeemed:
+        """Use a permit up.
+
+        Raises:
+            PermitVoid: ``permit-void``: not struck here, altered, used before, or expired.
+        """
+        with self._lock:
+            fingerprint, expires_at = self._live.pop(permit.id, ("", now))
+        if not secrets.compare_digest(fingerprint, permit.fingerprint()) or now >= expires_at:
+            raise PermitVoid(
+                "permit-void",
+                "A release was attempted without a valid permit; nothing was released.",
+                "Ask again; if it happens again, report it as a defect.",
+            )
+        return Redeemed(_STAMP, permit)
+
+
+@dataclass(frozen=True)
+class OpenedMemory:
+    """A memory in plaintext and the form it may leave in. Lives between vault and duties only."""
+
+    memory: Memory
+    decision: Decision
+    score: float | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Opened(_Capability):
+    """What the vault opened against a redeemed permit."""
+
+    permit: Permit
+    items: Sequence[OpenedMemory]
+
+
+def opened(redeemed: Redeemed, items: Sequence[OpenedMemory]) -> Opened:
+    """The vault's step: plaintext, tied to the permit it was opened against."""
+    if not isinstance(redeemed, Redeemed):
+        raise TypeError("only a redeemed permit opens anything")
+    return Opened(_STAMP, redeemed.permit, tuple(items))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One memory as its form shows it: what may leave.
+
+    ``memory`` is ``None`` where the form carries no text, ``vector`` where it carries none.
+    """
+
+    id: str
+    form: Form
+    memory: str | None
+    vector: Vector | None
+    embedder: str
+    score: float | None
+    rules: tuple[str, ...]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Discharged(_Capability):
+    """Data after its duties; not yet released, since its receipt is not yet committed."""
+
+    permit: Permit
+    items: Sequence[Shown]
+    withheld: Sequence[str]
+
+
+def taken_in(redeemed: Redeemed, items: Sequence[Shown]) -> Discharged:
+    """The vault's step for what another site released to this one: its duties are done already."""
+    if not isinstance(redeemed, Redeemed):
+        raise TypeError("only a redeemed permit takes anything in")
+    return Discharged(_STAMP, redeemed.permit, tuple(items), ())
+
+
+def discharged(data: Opened, items: Sequence[Shown], withheld: Sequence[str]) -> Discharged:
+    """The duties' step. ``withheld`` are ids of memories whose duty could not be done."""
+    if not isinstance(data, Opened):
+        raise TypeError("only opened data has duties to discharge")
+    return Discharged(_STAMP, data.permit, tuple(items), tuple(withheld))
+
+
+@dataclass(frozen=True, eq=False)
+class Release(_Capability):
+    """What may leave the process: shown items, and the receipt that is already in the log.
+
+    Each part is what one permit let out; ``part.permit.origin`` names the site it comes from.
+    """
+
+    parts: Sequence[Discharged]
+    receipt: Committed
+
+
+def release(parts: Sequence[Discharged], receipt: Committed) -> Release:
+    """The last step: the receipt stands in the log, so the data may go."""
+    if not all(isinstance(part, Discharged) for part in parts):
+        raise TypeError("a release needs discharged data")
+    if not isinstance(receipt, Committed):
+        raise TypeError("a release needs a committed receipt")
+    return Release(_STAMP, tuple(parts), receipt)
