@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from memory_fabric.core.canonical import canonical, digest
@@ -185,7 +186,7 @@ class Roster:
         """The bytes that the grid key signs."""
         return canonical(self.to_json())
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the canonical bytes, hexadecimal: the roster's name in receipts."""
         return digest(self.to_json())

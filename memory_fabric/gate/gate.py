@@ -8,7 +8,7 @@ is a denial that names its rules.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -39,6 +39,7 @@ _CACHE_LIMIT = 200_000
 """Cached decisions at most; beyond it the cache starts over."""
 
 Decisions = Mapping[ClassState, Decision]
+_Key = tuple[Hashable, ...]
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ class Gate:
         self._available = available
         self._clock = clock
         self._mint = mint
-        self._cache: dict[tuple[str, str, Question], tuple[datetime, Decision]] = {}
+        self._plans_key = tuple((form, plans[form]) for form in LADDER)
+        self._cache: dict[tuple[_Key, ClassState], tuple[datetime, Decision]] = {}
         self._lock = threading.Lock()
 
     def decide(self, ask: Ask, states: Iterable[ClassState]) -> dict[ClassState, Decision]:
@@ -136,10 +138,10 @@ class Gate:
             return {state: _denied(BUNDLE_UNUSABLE) for state in states}
         now = self._clock.now()
         decisions: dict[ClassState, Decision] = {}
-        missing: dict[ClassState, tuple[str, str, Question]] = {}
-        names = (engine.digest, self.roster.digest)
+        missing: dict[ClassState, tuple[_Key, ClassState]] = {}
+        common = self._key(engine, ask)
         for state in dict.fromkeys(states):
-            key = (*names, ask.question(state, None, Plan()))
+            key = (common, state)
             cached = self._cache.get(key)
             if cached and _still_true(*cached, now):
                 decisions[state] = cached[1]
@@ -169,6 +171,15 @@ class Gate:
             grants=decisions,
             now=self._clock.now(),
         )
+
+    def _key(self, engine: PolicyEngine, ask: Ask) -> _Key:
+        """Everything a decision depends on save class and clock; the roster holds the sites'
+        attributes, so that its digest stands for them."""
+        return (
+            engine.digest, self.roster.digest, ask.act, ask.requester.tenant, ask.requester.role,
+            ask.purpose, ask.origin.site_id, ask.destination.site_id, ask.loosens, ask.update,
+            self._plans_key,
+        )  # fmt: skip
 
     def _ladder(
         self, engine: PolicyEngine, ask: Ask, states: list[ClassState], now: datetime
