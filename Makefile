@@ -10,7 +10,7 @@ ARGS   ?=
 
 VENV := .venv
 BIN  := $(VENV)/bin
-PIP  := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP  := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 # One environment, in stages. A stage's stamp is touched last, so an interrupted install is redone.
 MADE   := $(VENV)/.made
