@@ -70,7 +70,9 @@ class Draft:
                 continue
             name = _ALIASES.get(name, name)
             if name not in _FIELDS:
-                raise _malformed(f"there is no field {name[:40]!r}")
+                # A table without a header line would put a memory where the name stands.
+                shown = f" {name!r}" if name.isidentifier() and len(name) <= 30 else ""
+                raise _malformed(f"it has an unknown field{shown}")
             flat[name] = value
         if not isinstance(flat.get("memory", ""), str):
             raise _malformed("`memory` is not text")
@@ -129,7 +131,7 @@ def _member(kind: type[_Kind], value: Any, name: str) -> _Kind:
     except ValueError:
         raise InputError(
             "label-invalid" if name != "memory_type" else "memory-type-unknown",
-            f"`{name}` cannot be {str(value)[:40]!r}.",
+            f"`{name}` holds a word that is not in its list.",
             f"Use one of {', '.join(kind)}.",
         ) from None
 

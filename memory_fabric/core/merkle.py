@@ -9,6 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 
+HASH_BYTES = 32
+"""Length of every hash here."""
 EMPTY_ROOT = hashlib.sha256(b"").digest()
 """Root of the tree with no leaves."""
 
@@ -36,6 +38,14 @@ class Frontier:
         for leaf in leaves:
             self.append(leaf)
 
+    @classmethod
+    def of_peaks(cls, peaks: Iterable[tuple[int, bytes]]) -> Frontier:
+        """The frontier over perfect subtrees given by (height, root), the tallest first."""
+        frontier = cls()
+        frontier._peaks = list(peaks)
+        frontier.size = sum(1 << height for height, _ in frontier._peaks)
+        return frontier
+
     def append(self, leaf: bytes) -> None:
         """Add one leaf hash."""
         height, root = 0, leaf
@@ -47,9 +57,7 @@ class Frontier:
 
     def copy(self) -> Frontier:
         """An independent frontier with the same leaves."""
-        twin = Frontier()
-        twin.size, twin._peaks = self.size, list(self._peaks)
-        return twin
+        return Frontier.of_peaks(self._peaks)
 
     @property
     def root(self) -> bytes:
@@ -72,16 +80,118 @@ def _split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def inclusion_proof(leaves: Sequence[bytes], index: int) -> list[bytes]:
+class Tree:
+    """A whole growing tree: every root and proof of today and of before, in O(log n) hashes.
+
+    Keeps the root of each perfect subtree, 64 bytes a leaf in all. Proofs are those of RFC 9162
+    section 2.1, nearest sibling first.
+
+    Args:
+        leaves: leaf hashes already in the tree.
+    """
+
+    def __init__(self, leaves: Iterable[bytes] = ()) -> None:
+        level = bytearray().join(leaves)
+        self._levels = [level]  # by height; each its perfect subtrees' roots, end to end
+        while len(level) >= 2 * HASH_BYTES:
+            pairs = range(2 * HASH_BYTES, len(level) + 1, 2 * HASH_BYTES)
+            sha256 = hashlib.sha256
+            level = bytearray().join(
+                [sha256(b"\x01" + level[end - 2 * HASH_BYTES : end]).digest() for end in pairs]
+            )
+            self._levels.append(level)
+
+    @property
+    def size(self) -> int:
+        """Number of leaves."""
+        return len(self._levels[0]) // HASH_BYTES
+
+    def append(self, leaf: bytes) -> None:
+        """Add one leaf hash."""
+        node = leaf
+        for height in range(self.size.bit_length() + 1):
+            if height == len(self._levels):
+                self._levels.append(bytearray())
+            level = self._levels[height]
+            level += node
+            if len(level) % (2 * HASH_BYTES):
+                return
+            node = hashlib.sha256(b"\x01" + level[-2 * HASH_BYTES :]).digest()
+
+    def leaf(self, index: int) -> bytes:
+        """The leaf hash at ``index``."""
+        if not 0 <= index < self.size:
+            raise IndexError(index)
+        return self._root(index, index + 1)
+
+    def root(self, size: int | None = None) -> bytes:
+        """Root of the first ``size`` leaves; of all when left out."""
+        size = self._checked(size)
+        return self._root(0, size) if size else EMPTY_ROOT
+
+    def frontier(self) -> Frontier:
+        """The right edge, to try out appends that may not come to stay."""
+        return Frontier.of_peaks(
+            (height, bytes(level[-HASH_BYTES:]))
+            for height, level in reversed(list(enumerate(self._levels)))
+            if self.size >> height & 1
+        )
+
+    def inclusion_proof(self, index: int, size: int | None = None) -> list[bytes]:
+        """The audit path of a leaf in the tree of the first ``size`` leaves (2.1.3.1)."""
+        start, end = 0, self._checked(size)
+        if not 0 <= index < end:
+            raise IndexError(index)
+        path: list[bytes] = []
+        while end - start > 1:
+            middle = start + _split(end - start)
+            if index < middle:
+                path.append(self._root(middle, end))
+                end = middle
+            else:
+                path.append(self._root(start, middle))
+                start = middle
+        return path[::-1]
+
+    def consistency_proof(self, old: int, size: int | None = None) -> list[bytes]:
+        """That the tree of ``old`` leaves is the beginning of that of ``size`` (2.1.4.1)."""
+        start, end = 0, self._checked(size)
+        if not 0 <= old <= end:
+            raise IndexError(old)
+        path: list[bytes] = []
+        while 0 < old < end:
+            middle = start + _split(end - start)
+            if old <= middle:
+                path.append(self._root(middle, end))
+                end = middle
+            else:
+                path.append(self._root(start, middle))
+                start = middle
+        if start:
+            path.append(self._root(start, end))
+        return path[::-1]
+
+    def _checked(self, size: int | None) -> int:
+        if size is None:
+            return self.size
+        if not 0 <= size <= self.size:
+            raise IndexError(size)
+        return size
+
+    def _root(self, start: int, end: int) -> bytes:
+        """Root of a subtree as RFC 9162 splits them: ``start`` is a multiple of its width."""
+        width = end - start
+        if width & (width - 1) == 0:
+            height = width.bit_length() - 1
+            at = (start >> height) * HASH_BYTES
+            return bytes(self._levels[height][at : at + HASH_BYTES])
+        middle = start + _split(width)
+        return node_hash(self._root(start, middle), self._root(middle, end))
+
+
+def inclusion_proof(leaves: Iterable[bytes], index: int) -> list[bytes]:
     """The audit path of the leaf at ``index``, nearest sibling first (RFC 9162, 2.1.3.1)."""
-    if not 0 <= index < len(leaves):
-        raise IndexError(index)
-    if len(leaves) == 1:
-        return []
-    middle = _split(len(leaves))
-    if index < middle:
-        return [*inclusion_proof(leaves[:middle], index), root_of(leaves[middle:])]
-    return [*inclusion_proof(leaves[middle:], index - middle), root_of(leaves[:middle])]
+    return Tree(leaves).inclusion_proof(index)
 
 
 def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes:
@@ -106,3 +216,29 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes
     if last != 0:
         raise ValueError("path too short")
     return root
+
+
+def is_consistent(
+    old: int, old_root: bytes, size: int, root: bytes, path: Sequence[bytes]
+) -> bool:
+    """Whether a path shows that one tree is the beginning of another (RFC 9162, 2.1.4.2)."""
+    if not 0 <= old <= size or (not path and old not in (0, size)):
+        return False
+    if old in (0, size):
+        return not path and old_root == (root if old else EMPTY_ROOT)
+    nodes = list(path) if old & (old - 1) else [old_root, *path]
+    position, last = old - 1, size - 1
+    while position & 1:
+        position, last = position >> 1, last >> 1
+    before = after = nodes[0]
+    for node in nodes[1:]:
+        if last == 0:
+            return False
+        if position & 1 or position == last:
+            before, after = node_hash(node, before), node_hash(node, after)
+            while not position & 1 and position:
+                position, last = position >> 1, last >> 1
+        else:
+            after = node_hash(after, node)
+        position, last = position >> 1, last >> 1
+    return last == 0 and before == old_root and after == root

@@ -120,8 +120,8 @@ class SearchCopy(Protocol):
         """The row of a memory, without its text and vector (both empty)."""
         ...
 
-    def of_subject(self, tenant: str, subject: str) -> list[bytes]:
-        """Record ids of all memories about a subject."""
+    def of_subject(self, tenant: str, subject: str) -> list[IndexRow]:
+        """The rows of all memories about a subject, without texts and vectors (both empty)."""
         ...
 
     def page(self, scope: Scope, after: bytes | None, limit: int) -> list[bytes]:

@@ -24,7 +24,7 @@ from typing import Any, NoReturn
 from memory_fabric.core.access import Act, Decision, Form
 from memory_fabric.core.canonical import digest
 from memory_fabric.core.errors import MemoryFabricError
-from memory_fabric.core.labels import ClassState
+from memory_fabric.core.labels import ClassState, LabelClass
 from memory_fabric.core.memory import Memory, Vector
 from memory_fabric.core.receipt import Committed
 
@@ -188,10 +188,12 @@ class Shown:
     """One memory as its form shows it: what may leave.
 
     ``memory`` is ``None`` where the form carries no text, ``vector`` where it carries none.
+    The label class always goes along: whoever receives data must know what it is.
     """
 
     id: str
     form: Form
+    label_class: LabelClass
     memory: str | None
     vector: Vector | None
     embedder: str

@@ -1,0 +1,183 @@
+"""Asking other sites: the query leaves in the form that policy allows, results come in by permit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from memory_fabric.core.access import Act, Requester, Rule
+from memory_fabric.core.errors import MemoryFabricError
+from memory_fabric.core.labels import ClassState, DataClass, Label
+from memory_fabric.core.memory import Memory, MemoryType, Vector
+from memory_fabric.core.places import Site
+from memory_fabric.core.receipt import Outcome
+from memory_fabric.flows.messages import answer_from, question_body
+from memory_fabric.flows.node import Node, plans_json, recorded
+from memory_fabric.flows.reading import Filters
+from memory_fabric.gate.gate import Ask, refusing_rules
+from memory_fabric.gate.permits import Discharged, release
+
+
+class Reach(StrEnum):
+    """How far a recall goes: this site, the sites of its region, all sites of the tenant."""
+
+    SITE = "site"
+    REGION = "region"
+    GRID = "grid"
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is asked.
+
+    Attributes:
+        text: the question.
+        purpose: what for.
+        subject, all_subjects: about whom; exactly one of them.
+        reach: how far.
+        top_k: results at most.
+        special: special categories that the query text itself may reveal; policy sees them.
+        filters: further narrowing.
+    """
+
+    text: str
+    purpose: str | None
+    subject: str | None = None
+    all_subjects: bool = False
+    reach: Reach = Reach.SITE
+    top_k: int = 10
+    special: frozenset[str] = frozenset()
+    filters: Filters = Filters()
+
+
+@dataclass(frozen=True)
+class Withheld:
+    """What a site keeps back, by the rules that say so; never by what is stored there."""
+
+    site: Site
+    rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True)
+class Outgoing:
+    """A checked query on its way out."""
+
+    requester: Requester
+    purpose: str
+    subject: str | None
+    text: str
+    vector: Vector
+    query: Query
+
+    def memory(self, node: Node) -> Memory:
+        """The query as a memory: it has a label, is opened by permit, redacted and embedded
+        like any other. A question about people is personal data of its home region."""
+        label = Label(
+            home=node.me.region,
+            tenant=self.requester.tenant,
+            data_class=DataClass.CONFIDENTIAL,
+            personal=True,
+            purposes=frozenset({self.purpose}),
+            special=self.query.special,
+            subjects=(self.subject,) if self.subject else (),
+        )
+        return Memory(
+            id="query",
+            text=self.text,
+            vector=self.vector,
+            embedder=node.embedder.id,
+            label=label,
+            memory_type=MemoryType.WORKING,
+            created_at=node.clock.now(),
+        )
+
+
+@dataclass
+class Gathered:
+    """What a recall brought together so far.
+
+    Attributes:
+        parts: discharged data, one part a site.
+        withheld: refusals by site.
+        unreachable: error codes of sites that did not answer.
+        decisions: what the receipt records.
+        receipts: the other sites' own receipts.
+        allowed: whether policy permitted anything anywhere.
+    """
+
+    parts: list[Discharged] = field(default_factory=list)
+    withheld: list[Withheld] = field(default_factory=list)
+    unreachable: dict[str, str] = field(default_factory=dict)
+    decisions: list[dict[str, Any]] = field(default_factory=list)
+    receipts: dict[str, str] = field(default_factory=dict)
+    allowed: bool = False
+
+
+def ask_others(
+    node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: Gathered
+) -> None:
+    """Send the query to each site that policy lets it go to, and take the answers in."""
+    memory = outgoing.memory(node)
+    state = memory.label.state(node.clock.now())
+    leaving: list[tuple[Site, Discharged]] = []
+    decided: list[dict[str, Any]] = []
+    for site in sites:
+        ask = Ask(Act.QUERY, outgoing.requester, outgoing.purpose, node.me, site)
+        decisions = node.gate.decide(ask, [state])
+        decided += recorded(decisions, site=site.site_id, act="query")
+        if not decisions[state].allowed:
+            gathered.withheld.append(Withheld(site, refusing_rules(decisions)))
+            continue
+        permit = node.gate.permit(ask, decisions, outgoing.subject)
+        opened = node.vault.vouch(permit, memory, node.clock.now())
+        data = node.duties.discharge(opened)
+        if data.items:
+            leaving.append((site, data))
+        else:
+            gathered.unreachable[site.site_id] = "redaction-impossible"
+    committed = node.commit(
+        "query",
+        outgoing.requester,
+        Outcome.DONE if len(leaving) == len(sites) else
+        Outcome.PARTLY_WITHHELD if leaving else Outcome.DENIED,
+        request={
+            "purpose": outgoing.purpose,
+            "origin": node.me.site_id,
+            "destinations": [site.site_id for site in sites],
+            "plans": plans_json(node),
+            **node.subject_scope(outgoing.requester.tenant, outgoing.subject),
+        },
+        decisions=decided,
+    )
+    for site, data in leaving:
+        header = question_body(
+            outgoing.requester, outgoing.purpose, outgoing.subject,
+            outgoing.query.top_k, outgoing.query.filters,
+        )
+        try:
+            letter = node.letters.seal(release([data], committed), header, to=site)
+            reply = node.letters.open(node.transport.exchange(site, letter.sealed), reply_to=letter)
+            _take_in(node, outgoing, site, reply.body, gathered)
+        except MemoryFabricError as error:
+            gathered.unreachable[site.site_id] = error.code
+
+
+def _take_in(
+    node: Node, outgoing: Outgoing, site: Site, body: Mapping[str, Any], gathered: Gathered
+) -> None:
+    """Ask policy about each class that the other site let out, and keep what may come in."""
+    reply = answer_from(body)
+    gathered.receipts[site.site_id] = reply.receipt
+    ask = Ask(Act.TAKE_IN, outgoing.requester, outgoing.purpose, site, node.me)
+    offered = [ClassState(item) for item in reply.offered]
+    decisions = node.gate.decide(ask, [*offered, *(ClassState(item.label_class) for item in reply.items)])
+    gathered.decisions += recorded(decisions, site=site.site_id, act="take_in")
+    permit = node.gate.permit(ask, decisions, outgoing.subject)
+    gathered.parts.append(node.vault.take_in(permit, reply.items, node.clock.now()))
+    refused = refusing_rules({state: decisions[state] for state in offered})
+    if reply.withheld or refused:
+        rules = {rule.id: rule for rule in (*reply.withheld, *refused)}
+        gathered.withheld.append(Withheld(site, tuple(rules[key] for key in sorted(rules))))
+    gathered.allowed = gathered.allowed or any(decisions[state].allowed for state in offered)

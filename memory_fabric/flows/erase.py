@@ -1,0 +1,101 @@
+"""Erase: a subject with its key, or one memory. Gone from search at once, from disk by compaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from memory_fabric.core.access import Act, Requester
+from memory_fabric.core.errors import NotFound
+from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.records import CatalogChange, IndexRow
+from memory_fabric.flows.node import Node, recorded
+from memory_fabric.flows.remember import entry, sealed_root
+from memory_fabric.gate.gate import Ask, denied
+
+
+@dataclass(frozen=True)
+class Erased:
+    """What an erasure removed here.
+
+    Attributes:
+        memories: sealed records removed; a memory about several people goes with any of them.
+        keys: data keys destroyed (0 when one memory was forgotten by its id).
+        receipt: the receipt that records it.
+        remains: what is not gone yet or not by this, in words.
+    """
+
+    memories: int
+    keys: int
+    receipt: str
+    remains: tuple[str, ...] = field(default=())
+
+
+_BACKUPS = (
+    "Backups keep this one record, sealed, until they are pruned: "
+    "forgetting by id destroys no subject's key."
+)
+
+
+def forget_subject(node: Node, requester: Requester, subject: str) -> Erased:
+    """Erase everything about a subject at this site, and destroy the subject's key.
+
+    Raises:
+        Denied: a rule refuses, such as a legal hold; then nothing at all is erased.
+    """
+    subject = subject.strip()
+    with node.writing:
+        rows = node.copy.of_subject(requester.tenant, subject)
+        return _erase(node, requester, rows, subject)
+
+
+def forget_memory(node: Node, requester: Requester, memory_id: str) -> Erased:
+    """Erase one memory by its id; its subjects' keys stay.
+
+    Raises:
+        NotFound: ``memory-unknown``.
+        Denied: a rule refuses.
+    """
+    with node.writing:
+        row = node.copy.find(requester.tenant, memory_id)
+        if row is None:
+            raise NotFound("memory-unknown", "There is no such memory.", "Check id and tenant.")
+        return _erase(node, requester, [row], None)
+
+
+def _erase(
+    node: Node, requester: Requester, rows: Sequence[IndexRow], subject: str | None
+) -> Erased:
+    """Decide, record, destroy, remove: in this order, so that a crash leaves a record of what is
+    still to do, and ``opening.finish_erasures`` does it."""
+    now = node.clock.now()
+    ask = Ask(Act.ERASE, requester, "", node.me, node.me)
+    decisions = node.gate.decide(ask, [row.label.state(now) for row in rows])
+    scope = node.subject_scope(requester.tenant, subject) if subject else {"memories": len(rows)}
+    request = {"destination": node.me.site_id, **scope}
+    if not all(decision.allowed for decision in decisions.values()):
+        committed = node.commit(
+            "erase", requester, Outcome.DENIED, request=request, decisions=recorded(decisions)
+        )
+        raise denied("Policy refuses this erasure; nothing was erased.", decisions, committed.receipt.id)
+    permit = node.gate.permit(ask, decisions, subject)
+    records = node.stack.fetch([row.rid for row in rows])
+    key_ids = node.vault.key_ids(requester.tenant, subject) if subject else []
+    committed = node.commit(
+        "erase",
+        requester,
+        Outcome.DONE,
+        request=request,
+        decisions=recorded(decisions),
+        facts={"keys": [key_id.hex() for key_id in key_ids], "memories": len(records)},
+        records_root=sealed_root(records) if records else None,
+        change=CatalogChange(node.stack.version, removed=[entry(record) for record in records]),
+    )
+    node.copy.remove([row.rid for row in rows])
+    node.vault.destroy(permit, key_ids, now)
+    if records:
+        node.stack.remove([record.rid for record in records])
+        node.stack.compact()
+    remains = () if subject else (_BACKUPS,)
+    return Erased(len(records), len(key_ids), committed.receipt.id, remains)

@@ -1,0 +1,225 @@
+"""A running site as its flows see it, and the receipt that each of them writes."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from memory_fabric.config import Settings
+from memory_fabric.core.access import Form, Requester
+from memory_fabric.core.canonical import digest
+from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotGranted
+from memory_fabric.core.labels import ClassState, LabelClass
+from memory_fabric.core.places import Roster, Site
+from memory_fabric.core.ports import Clock, Embedder, Ledger, SearchCopy, Stack, Transport
+from memory_fabric.core.receipt import Committed, Outcome, Receipt
+from memory_fabric.core.records import CatalogChange
+from memory_fabric.gate.duties import Duties
+from memory_fabric.gate.gate import Decisions, Gate
+from memory_fabric.vault.keyring import Keyring
+from memory_fabric.vault.letters import Letters
+from memory_fabric.vault.vault import Vault
+
+
+@dataclass
+class Node:
+    """Everything a flow works with. Built by ``wiring``; mutable only in ``settings``, ``roster``
+    and ``gate``, which change together when the operator links sites or declares classes.
+
+    ``writing`` serialises the acts that change stack, keyring, ledger and search copy together.
+    """
+
+    settings: Settings
+    me: Site
+    roster: Roster
+    gate: Gate
+    vault: Vault
+    keyring: Keyring
+    stack: Stack
+    copy: SearchCopy
+    ledger: Ledger
+    embedder: Embedder
+    duties: Duties
+    letters: Letters
+    transport: Transport
+    clock: Clock
+    purposes: tuple[str, ...]
+    specials: tuple[str, ...]
+    check_region: Callable[[str], object]
+    writing: threading.RLock = field(default_factory=threading.RLock)
+
+    def check_purpose(self, purpose: str | None, requester: Requester) -> str:
+        """A purpose that the bundle knows and the requester's key is bound to.
+
+        Raises:
+            InputError: ``purpose-missing``, ``purpose-unknown``.
+            NotGranted: ``purpose-not-granted``.
+        """
+        if not purpose:
+            raise InputError(
+                "purpose-missing",
+                "The request names no purpose.",
+                f"Name one of {', '.join(self.purposes)}.",
+            )
+        if purpose not in self.purposes:
+            raise InputError(
+                "purpose-unknown",
+                "The policy bundle knows no such purpose.",
+                f"Name one of {', '.join(self.purposes)}.",
+            )
+        if requester.purposes and purpose not in requester.purposes:
+            raise NotGranted(
+                "purpose-not-granted",
+                f"This key is not bound to the purpose {purpose!r}.",
+                f"It may name {', '.join(sorted(requester.purposes))}.",
+            )
+        return purpose
+
+    def check_scope(
+        self, subject: str | None, all_subjects: bool, requester: Requester
+    ) -> str | None:
+        """The one subject asked about, or ``None`` for a granted question across subjects.
+
+        Raises:
+            InputError: ``scope-missing``, ``scope-ambiguous``.
+            NotGranted: ``all-subjects-not-granted``.
+        """
+        if subject and all_subjects:
+            raise InputError(
+                "scope-ambiguous",
+                "The request names a subject and asks across subjects.",
+                "Choose one.",
+            )
+        if subject and subject.strip():
+            return subject.strip()
+        if not all_subjects:
+            raise InputError(
+                "scope-missing",
+                "The request names no subject; that never means everybody.",
+                "Name a subject, or ask across subjects with a key that is granted it.",
+            )
+        if not requester.all_subjects:
+            raise NotGranted(
+                "all-subjects-not-granted",
+                "This key may not ask across subjects.",
+                "Name one subject, or have the operator add a key with --all-subjects.",
+            )
+        return None
+
+    def declared(self, tenant: str, purpose: str) -> list[LabelClass]:
+        """The tenant's declared classes that serve a purpose."""
+        return [
+            label_class
+            for label_class in self.settings.classes
+            if label_class.tenant == tenant and purpose in label_class.purposes
+        ]
+
+    def candidates(self, tenant: str, purpose: str) -> list[ClassState]:
+        """The class states a question of this tenant and purpose can be about: those declared,
+        and those that a withdrawn consent, a hold or an ended retention made of them."""
+        states = [ClassState(label_class) for label_class in self.declared(tenant, purpose)]
+        present = self.copy.states(tenant, self.clock.now())
+        states += [state for state in present if purpose in state.label_class.purposes]
+        return list(dict.fromkeys(states))
+
+    def subject_scope(self, tenant: str, subject: str | None) -> dict[str, str]:
+        """How a receipt names whom a request was about: a commitment, or all."""
+        if subject is None:
+            return {"subjects": "all"}
+        return {"subject_commitment": self.keyring.commitment(tenant, subject)}
+
+    def commit(
+        self,
+        act: str,
+        requester: Requester,
+        outcome: Outcome,
+        *,
+        request: Mapping[str, Any],
+        decisions: Sequence[Mapping[str, Any]] = (),
+        facts: Mapping[str, Any] | None = None,
+        records_root: str | None = None,
+        change: CatalogChange | None = None,
+    ) -> Committed:
+        """Write the receipt of an act, durably, before anybody hears of its outcome."""
+        receipt = Receipt(
+            id=secrets.token_hex(12),
+            at=self.clock.now(),
+            site=self.me.site_id,
+            act=act,
+            outcome=outcome,
+            request={
+                "requester": {
+                    "name": requester.name,
+                    "tenant": requester.tenant,
+                    "role": str(requester.role),
+                },
+                **request,
+            },
+            decisions=decisions,
+            bundle=self.gate.rulebook.digest,
+            roster=self.roster.digest,
+            records_root=records_root,
+            facts=facts or {},
+        )
+        return self.ledger.commit(receipt, change)
+
+
+@contextmanager
+def accountable(node: Node, act: str, requester: Requester) -> Iterator[None]:
+    """Whatever goes wrong on the way to a release is a denial with a receipt.
+
+    An unexpected error leaves as ``internal-error`` with its type and place only, since its text
+    could quote what it failed on.
+    """
+    try:
+        yield
+    except Denied:
+        raise
+    except MemoryFabricError as error:
+        committed = node.commit(
+            act, requester, Outcome.DENIED, request={}, facts={"error": error.code}
+        )
+        error.details["receipt"] = committed.receipt.id
+        raise
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        facts = {"error": type(error).__name__, "place": f"{place.name}:{place.lineno}"}
+        committed = node.commit(act, requester, Outcome.DENIED, request={}, facts=facts)
+        raise MemoryFabricError(
+            "internal-error",
+            f"Something failed inside ({facts['error']} in {facts['place']}); nothing was released.",
+            "Report it as a defect with the receipt.",
+            {"receipt": committed.receipt.id},
+        ) from None
+
+
+def recorded(decisions: Decisions, **facts: str) -> list[dict[str, Any]]:
+    """Decisions as a receipt keeps them: classes that share an answer stand together.
+
+    Each entry names the form, the plan, the rules and the full classes, so that the question
+    can be put to policy again.
+    """
+    groups: dict[str, dict[str, Any]] = {}
+    for state, decision in decisions.items():
+        entry = {**facts, **decision.to_json(), "retention_over": state.retention_over}
+        group = groups.setdefault(digest(entry), {**entry, "classes": []})
+        group["classes"].append(state.label_class.to_json())
+    return [groups[key] for key in sorted(groups)]
+
+
+def plans_json(node: Node) -> dict[str, Any]:
+    """The configured plans, as receipts keep them."""
+    return {str(form): plan.to_json() for form, plan in node.gate.plans.items()}
+
+
+def count_forms(forms: Iterable[Form]) -> dict[str, int]:
+    """How many items went out in which form."""
+    counts: dict[str, int] = {}
+    for form in forms:
+        counts[str(form)] = counts.get(str(form), 0) + 1
+    return counts

@@ -1,0 +1,126 @@
+"""Opening a site: check the stack against the catalog, finish what a crash left, rebuild the copy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from memory_fabric.core.access import Requester, Role
+from memory_fabric.core.errors import IntegrityViolated
+from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.records import CatalogChange, IndexRow, SealedRecord
+from memory_fabric.flows.node import Node
+from memory_fabric.flows.remember import entry, sealed_root
+
+Progress = Callable[[int, int], None]
+"""Called with records done and records in all."""
+
+ITSELF = Requester("site", "", Role.OPERATOR)
+"""Who asks when the site mends its own crash."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What opening found.
+
+    Attributes:
+        memories: rows in the searchable copy.
+        discarded: records of writes that were never acknowledged, removed.
+        adopted: changes that had reached the stack whole and not the ledger, now recorded.
+        finished: erasures that a crash had interrupted, now complete.
+    """
+
+    memories: int
+    discarded: int = 0
+    adopted: int = 0
+    finished: int = 0
+
+
+def load(node: Node, progress: Progress | None = None) -> Loaded:
+    """Rebuild the searchable copy from the sealed records.
+
+    Every record must be the one that the catalog names. What is newer than the ledger stems from
+    a crash before the acknowledgement: new records go, whole changes of known records stay.
+
+    Raises:
+        IntegrityViolated: ``record-altered``, ``record-missing``; no wrong data is ever served.
+    """
+    with node.writing:
+        finished = finish_erasures(node)
+        expected = {item.rid: item for item in node.ledger.catalog()}
+        total, done = len(expected), 0
+        residue: list[SealedRecord] = []
+        adopted: list[SealedRecord] = []
+        seen: set[bytes] = set()
+        for batch in node.stack.scan():
+            good: list[SealedRecord] = []
+            for record in batch:
+                known = expected.get(record.rid)
+                if known is None:
+                    residue.append(record)
+                elif record.version == known.version + 1:
+                    adopted.append(record)
+                elif record.version != known.version or record.digest != known.digest:
+                    raise altered(record.rid)
+                else:
+                    good.append(record)
+                seen.add(record.rid)
+            node.copy.add(_rows(node, good))
+            done += len(good)
+            if progress:
+                progress(done, total)
+        if missing := expected.keys() - seen:
+            raise IntegrityViolated(
+                "record-missing",
+                f"{len(missing)} sealed records that the ledger names are not in the stack.",
+                "Restore the stack from a backup; `site verify` lists them.",
+                {"damaged": ["stack"]},
+            )
+        if adopted:
+            node.copy.add(_rows(node, adopted))
+            change = CatalogChange(node.stack.version, written=[entry(item) for item in adopted])
+            node.commit(
+                "recover", ITSELF, Outcome.DONE, request={"adopted": len(adopted)},
+                records_root=sealed_root(adopted), change=change,
+            )  # fmt: skip
+        if residue:
+            node.stack.remove([record.rid for record in residue])
+            node.stack.compact()
+    return Loaded(len(node.copy), len(residue), len(adopted), finished)
+
+
+def _rows(node: Node, records: Sequence[SealedRecord]) -> list[IndexRow]:
+    """Searchable rows of live records; each of them must open."""
+    indexed = node.vault.index_rows(records)
+    if indexed.closed:
+        raise IntegrityViolated(
+            "key-missing",
+            f"{len(indexed.closed)} live records have lost their key without an erasure.",
+            "Restore the keyring from its escrow.",
+            {"damaged": ["keys/keyring.db"]},
+        )
+    return indexed.rows
+
+
+def finish_erasures(node: Node) -> int:
+    """Destroy keys that a recorded erasure names and a crash left; the number of them."""
+    before: int | None = None
+    left: list[bytes] = []
+    while page := node.ledger.receipts(before, 500, act="erase", outcome=Outcome.DONE):
+        for receipt in page:
+            keys = [bytes.fromhex(key) for key in receipt["facts"].get("keys", ())]
+            left += [key for key in keys if node.keyring.holds(key)]
+        before = page[-1]["index"]
+    if left:
+        node.keyring.destroy_keys(left)
+    return len(left)
+
+
+def altered(rid: bytes) -> IntegrityViolated:
+    """A sealed record that is not the one that was acknowledged."""
+    return IntegrityViolated(
+        "record-altered",
+        f"Sealed record {rid.hex()} in the stack is not the one that the ledger names.",
+        "Restore the stack from a backup; `site verify` lists every damaged part.",
+        {"damaged": [f"stack/{rid.hex()}"]},
+    )

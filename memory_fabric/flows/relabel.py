@@ -1,0 +1,109 @@
+"""Relabel: consent, hold, class. Decided like everything else; loosening takes compliance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from memory_fabric.core.access import Act, Requester
+from memory_fabric.core.errors import InputError, NotFound
+from memory_fabric.core.labels import Label, LabelChange, loosens
+from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.records import CatalogChange, IndexRow
+from memory_fabric.flows.node import Node, recorded
+from memory_fabric.flows.remember import entry, index_row, sealed_root
+from memory_fabric.gate.gate import Ask, denied
+
+
+@dataclass(frozen=True)
+class Relabelled:
+    """How many memories carry the new label, and the receipt."""
+
+    memories: int
+    receipt: str
+
+
+def relabel_memory(
+    node: Node, requester: Requester, memory_id: str, change: LabelChange
+) -> Relabelled:
+    """Change the label of one memory, or ``NotFound``."""
+    with node.writing:
+        row = node.copy.find(requester.tenant, memory_id)
+        if row is None:
+            raise NotFound("memory-unknown", "There is no such memory.", "Check id and tenant.")
+        return _relabel(node, requester, [row], None, change)
+
+
+def relabel_subject(
+    node: Node, requester: Requester, subject: str, change: LabelChange
+) -> Relabelled:
+    """Change the label of every memory about a subject."""
+    subject = subject.strip()
+    with node.writing:
+        rows = node.copy.of_subject(requester.tenant, subject)
+        if not rows:
+            raise NotFound("subject-unknown", "Nothing is remembered about that subject.", "Check it.")
+        return _relabel(node, requester, rows, subject, change)
+
+
+def _relabel(
+    node: Node,
+    requester: Requester,
+    rows: Sequence[IndexRow],
+    subject: str | None,
+    change: LabelChange,
+) -> Relabelled:
+    if change == LabelChange():
+        raise InputError("nothing-to-do", "No field of the label is named.", "Name one to change.")
+    now = node.clock.now()
+    new_labels = {row.rid: _checked(node, row.label, change) for row in rows}
+    loosening = any(loosens(row.label, new_labels[row.rid]) for row in rows)
+    ask = Ask(Act.RELABEL, requester, "", node.me, node.me, loosens=loosening)
+    states = [row.label.state(now) for row in rows]
+    decisions = node.gate.decide(ask, states)
+    request = {
+        "loosens": loosening,
+        "to": sorted({label.label_class.key for label in new_labels.values()}),
+        **(node.subject_scope(requester.tenant, subject) if subject else {"memories": len(rows)}),
+    }
+    if not all(decision.allowed for decision in decisions.values()):
+        committed = node.commit(
+            "relabel", requester, Outcome.DENIED, request=request, decisions=recorded(decisions)
+        )
+        raise denied("Policy refuses this change of label.", decisions, committed.receipt.id)
+    permit = node.gate.permit(ask, decisions, subject)
+    by_id = {row.memory_id: row.rid for row in rows}
+    old = {record.rid: record for record in node.stack.fetch([row.rid for row in rows])}
+    opened = node.vault.open(permit, list(old.values()), now=now)
+    changes = [
+        (old[rid], replace(item.memory, label=new_labels[rid]))
+        for item in opened.items
+        for rid in [by_id[item.memory.id]]
+    ]
+    records = node.vault.reseal(changes)
+    stack_version = node.stack.write(records)
+    committed = node.commit(
+        "relabel",
+        requester,
+        Outcome.DONE,
+        request=request,
+        decisions=recorded(decisions),
+        records_root=sealed_root(records),
+        change=CatalogChange(stack_version, written=[entry(record) for record in records]),
+    )
+    node.copy.add([index_row(record.rid, memory) for record, memory in changes])
+    return Relabelled(len(changes), committed.receipt.id)
+
+
+def _checked(node: Node, label: Label, change: LabelChange) -> Label:
+    """The changed label, if this site may hold it."""
+    new = change.apply(label)
+    if not new.purposes <= set(node.purposes) or not new.special <= set(node.specials):
+        raise InputError(
+            "label-invalid",
+            "The policy bundle knows no such purpose or special category.",
+            f"Purposes: {', '.join(node.purposes)}. Special: {', '.join(node.specials)}.",
+        )
+    node.settings.tenant(new.tenant).check_floor(new)
+    node.settings.check_declared(new.label_class)
+    return new

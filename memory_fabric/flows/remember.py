@@ -1,0 +1,182 @@
+"""Remember: label, embed, seal, store; acknowledged when stack and ledger have it on disk."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from memory_fabric.core.access import Requester
+from memory_fabric.core.drafts import Draft
+from memory_fabric.core.errors import (
+    DuplicateId,
+    EmbedderMismatch,
+    InputError,
+    MemoryFabricError,
+    NotGranted,
+)
+from memory_fabric.core.labels import DataClass, Label
+from memory_fabric.core.memory import Memory
+from memory_fabric.core.receipt import Outcome, records_root
+from memory_fabric.core.records import CatalogChange, CatalogEntry, IndexRow, SealedRecord
+from memory_fabric.flows.node import Node
+
+
+@dataclass(frozen=True)
+class Remembered:
+    """Ids of the stored memories in the order of their drafts, and the receipt."""
+
+    ids: list[str]
+    receipt: str
+
+
+def label_for(node: Node, requester: Requester, draft: Draft) -> Label:
+    """The label that a draft gets here: the site's region, the tenant's defaults.
+
+    Raises:
+        InputError: ``purpose-unknown``, ``special-unknown``, ``subject-missing`` ...
+        NotGranted: ``purpose-not-granted``.
+    """
+    tenant = node.settings.tenant(requester.tenant)
+    purposes = draft.purposes
+    if not purposes and len(requester.purposes) == 1:
+        purposes = requester.purposes
+    for purpose in purposes or {tenant.default_purpose}:
+        node.check_purpose(purpose, requester)
+    if not draft.special <= set(node.specials):
+        raise InputError(
+            "special-unknown",
+            "The policy bundle knows no such special category.",
+            f"Use {', '.join(node.specials)}.",
+        )
+    label = Label(
+        home=node.me.region,
+        tenant=tenant.name,
+        data_class=draft.data_class or max(DataClass.CONFIDENTIAL, tenant.floor_data_class, key=lambda c: c.rank),
+        personal=True if draft.personal is None else draft.personal,
+        purposes=purposes or frozenset({tenant.default_purpose}),
+        special=draft.special,
+        consent=draft.consent,
+        legal_hold=draft.legal_hold,
+        expires_at=draft.expires_at,
+        subjects=draft.subjects,
+    )
+    if label.personal and not label.subjects:
+        raise InputError(
+            "subject-missing",
+            "A memory about people names none of them.",
+            "Name its subjects, or say that it is not personal.",
+        )
+    return label
+
+
+def check_draft(node: Node, requester: Requester, draft: Draft) -> Label:
+    """Everything that can be wrong with one draft by itself; its label where nothing is.
+
+    Raises:
+        InputError: ``label-below-floor``, ``vector-dimension`` and those of ``label_for``.
+        ClassUndeclared: ``class-undeclared``.
+        DuplicateId: ``id-duplicate``.
+    """
+    label = label_for(node, requester, draft)
+    node.settings.tenant(label.tenant).check_floor(label)
+    node.settings.check_declared(label.label_class)
+    if draft.vector is not None:
+        if draft.embedder is None:
+            raise InputError(
+                "embedder-missing",
+                "An embedding comes without the id of its embedder.",
+                f"Name it; this site uses {node.embedder.id}.",
+            )
+        if draft.embedder != node.embedder.id:
+            raise EmbedderMismatch(
+                "embedder-mismatch",
+                "The embedding was made by another embedder than this site's.",
+                f"Leave it out, or embed with {node.embedder.id}.",
+            )
+        if len(draft.vector) != 4 * node.embedder.dim:
+            raise InputError(
+                "vector-dimension",
+                f"The embedding has {len(draft.vector) // 4} numbers; "
+                f"this site's embedder gives {node.embedder.dim}.",
+                "Send vectors of the named embedder.",
+            )
+    if draft.id is not None and node.copy.find(requester.tenant, draft.id) is not None:
+        raise DuplicateId(
+            "id-duplicate",
+            "A memory with this id exists already.",
+            "Choose another id, or change the existing memory.",
+        )
+    return label
+
+
+def remember(node: Node, requester: Requester, drafts: Sequence[Draft]) -> Remembered:
+    """Store drafts, all or none.
+
+    Raises:
+        InputError: with ``details['row']``, the position of the first draft that cannot be taken.
+    """
+    if not drafts:
+        raise InputError("nothing-to-do", "There is nothing to remember.", "Send a memory.")
+    with node.writing:
+        labels: list[Label] = []
+        ids: dict[str, None] = {}
+        for row, draft in enumerate(drafts):
+            try:
+                labels.append(check_draft(node, requester, draft))
+                name = draft.id or secrets.token_hex(12)
+                if name in ids:
+                    raise DuplicateId(
+                        "id-duplicate", "An id occurs twice in one request.", "Send each id once."
+                    )
+            except MemoryFabricError as error:
+                error.details.setdefault("row", row)
+                raise
+            ids[name] = None
+        bare = [draft.text for draft in drafts if draft.vector is None]
+        vectors = iter(node.embedder.embed(bare) if bare else [])
+        now = node.clock.now()
+        memories = [
+            Memory(
+                id=name,
+                text=draft.text,
+                vector=draft.vector if draft.vector is not None else next(vectors),
+                embedder=node.embedder.id,
+                label=label,
+                memory_type=draft.memory_type,
+                created_at=now,
+                valid_at=draft.valid_at,
+                metadata=draft.metadata,
+            )
+            for name, draft, label in zip(ids, drafts, labels, strict=True)
+        ]
+        records = node.vault.seal(memories)
+        version = node.stack.write(records)
+        receipt = node.commit(
+            "remember",
+            requester,
+            Outcome.DONE,
+            request={"memories": len(memories)},
+            records_root=sealed_root(records),
+            change=CatalogChange(version, written=[entry(record) for record in records]),
+        )
+        rows = zip(records, memories, strict=True)
+        node.copy.add([index_row(record.rid, memory) for record, memory in rows])
+    return Remembered(list(ids), receipt.receipt.id)
+
+
+def entry(record: SealedRecord) -> CatalogEntry:
+    """What the catalog keeps of a record."""
+    return CatalogEntry(record.rid, record.version, record.digest)
+
+
+def sealed_root(records: Sequence[SealedRecord]) -> str:
+    """What the receipt says about the records it wrote."""
+    return records_root((record.rid, record.version, record.digest) for record in records)
+
+
+def index_row(rid: bytes, memory: Memory) -> IndexRow:
+    """The searchable row of a memory."""
+    return IndexRow(
+        rid, memory.id, memory.text, memory.vector, memory.label, memory.memory_type, memory.created_at
+    )

@@ -1,0 +1,55 @@
+"""Verify: read every sealed record and the whole ledger, and say what is not as it was written."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from memory_fabric.core.errors import IntegrityViolated
+from memory_fabric.core.records import CatalogEntry, Damage, SealedRecord
+from memory_fabric.flows.node import Node
+from memory_fabric.flows.opening import Progress
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was read, and every damage found; no damage means that all is as acknowledged."""
+
+    records: int
+    receipts: int
+    damages: tuple[Damage, ...]
+
+
+def verify(node: Node, progress: Progress | None = None) -> Verified:
+    """Read everything. Reports, never raises, what integrity checks find."""
+    with node.writing:
+        damages = list(node.ledger.verify())
+        checkpoint = node.ledger.checkpoint()
+        expected = {item.rid: item for item in node.ledger.catalog()}
+        total, read = len(expected), 0
+        try:
+            for batch in node.stack.scan():
+                for record in batch:
+                    damages += _check(node, record, expected.pop(record.rid, None))
+                read += len(batch)
+                if progress:
+                    progress(read, total)
+            damages += [
+                Damage(f"stack/{rid.hex()}", "a record that the ledger names is missing")
+                for rid in sorted(expected)
+            ]
+        except IntegrityViolated as error:
+            damages += [Damage(name, error.what) for name in error.details.get("damaged", ["stack"])]
+    return Verified(read, checkpoint.size, tuple(damages))
+
+
+def _check(node: Node, record: SealedRecord, known: CatalogEntry | None) -> list[Damage]:
+    name = f"stack/{record.rid.hex()}"
+    if known is None:
+        return [Damage(name, "a record that the ledger does not name")]
+    if known.digest != record.digest:
+        return [Damage(name, "not the record that the ledger names")]
+    try:
+        closed = node.vault.index_rows([record]).closed
+    except IntegrityViolated as error:
+        return [Damage(name, error.what)]
+    return [Damage("keys/keyring.db", f"the key of {name} is gone")] if closed else []
