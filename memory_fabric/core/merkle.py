@@ -218,9 +218,7 @@ def root_from_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes
     return root
 
 
-def is_consistent(
-    old: int, old_root: bytes, size: int, root: bytes, path: Sequence[bytes]
-) -> bool:
+def is_consistent(old: int, old_root: bytes, size: int, root: bytes, path: Sequence[bytes]) -> bool:
     """Whether a path shows that one tree is the beginning of another (RFC 9162, 2.1.4.2)."""
     if not 0 <= old <= size or (not path and old not in (0, size)):
         return False
