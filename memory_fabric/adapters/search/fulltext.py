@@ -11,7 +11,7 @@ inverse document frequency that never turns negative is Lucene's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,9 @@ import numpy.typing as npt
 from memory_fabric.adapters.search.growing import Growing, Slots
 from memory_fabric.adapters.search.words import words
 
-K1 = 0.9
+K1 = 0.6
 """How soon repeating a word stops counting."""
-B = 0.4
+B = 0.5
 """How much long texts are held back."""
 
 _TF_BITS = 20
@@ -98,8 +98,8 @@ class FullText:
         fresh = np.flatnonzero(np.diff(ids, prepend=-1) | np.diff(slots, prepend=-1))
         repeats = np.diff(fresh, append=len(ids))
         ids, packed = ids[fresh], slots[fresh] << _TF_BITS | repeats
-        starts = np.flatnonzero(np.diff(ids, prepend=-1)).tolist()
-        for start, end in zip(starts, [*starts[1:], len(ids)], strict=True):
+        starts = [*np.flatnonzero(np.diff(ids, prepend=-1)).tolist(), len(ids)]
+        for start, end in pairwise(starts):
             self._postings[ids[start]].extend(packed[start:end])
 
 

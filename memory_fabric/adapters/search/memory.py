@@ -25,7 +25,7 @@ from memory_fabric.core.records import Hit, IndexRow, Scope
 
 CANDIDATES = 200
 """So many of the best by vector, and as many by text, are ranked by both (at least)."""
-VECTOR_WEIGHT = 0.35
+VECTOR_WEIGHT = 0.25
 """The vector's share of a hybrid score; the text has the rest (``docs/adr/0004``)."""
 GONE_SHARE = 0.25
 """When more of the slots than this are empty, they are closed up."""

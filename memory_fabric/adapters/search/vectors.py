@@ -19,7 +19,7 @@ from memory_fabric.adapters.search.growing import Floats, Growing, Slots
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when OpenMP starts, so before faiss
 
-import faiss  # noqa: E402
+import faiss
 
 EXACT = 2_048
 """Up to so many rows in scope are compared exactly."""
