@@ -1,0 +1,162 @@
+"""The files under a Lance table: synced after a commit, checked after a crash, named when damaged.
+
+Lance writes data, transaction and manifest of a version and syncs none of them; power lost
+within half a minute leaves empty files behind. Files never change once written, save the hint
+at the newest version; so what is new by name is what has to be synced.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import lance
+
+_MAGIC = b"LANC"  # how Lance ends data files and manifests
+_FOLDERS = ("data", "_deletions", "_transactions", "_versions")
+_HINT = "latest_version_hint.json"
+_NAMED = re.compile(r"(?:data|_deletions|_versions|_transactions)/[^\s:,'\"]+\.\w+")
+
+
+class SyncedFiles:
+    """Knows which files of a table are on stable storage already.
+
+    Args:
+        table: the table's folder.
+    """
+
+    def __init__(self, table: Path) -> None:
+        self._table = table
+        self._synced: set[str] = set()
+
+    def sync(self) -> None:
+        """Bring every file that is not yet known to stable storage, and its folder.
+
+        Raises:
+            OSError: the disk failed; what the last commit wrote may be lost.
+        """
+        present: set[str] = set()
+        for folder in _FOLDERS:
+            path = self._table / folder
+            names = (
+                {f"{folder}/{entry.name}" for entry in os.scandir(path)} if path.is_dir() else set()
+            )
+            changed = names.symmetric_difference(self._of(folder))
+            for name in names - self._synced | {name for name in names if name.endswith(_HINT)}:
+                _sync(self._table / name)
+            if changed:
+                _sync(path)
+            present |= names
+        if not self._synced:
+            _sync(self._table)
+            _sync(self._table.parent)
+        self._synced = present
+
+    def _of(self, folder: str) -> set[str]:
+        return {name for name in self._synced if name.startswith(f"{folder}/")}
+
+
+def step_over_torn(table: Path, durable: int) -> None:
+    """Drop versions newer than the last durable one that a crash left unreadable.
+
+    Nobody was told that they hold; each is dropped with all that were built on it. Versions that
+    can be read stay: the ledger's catalog decides about their records.
+
+    Args:
+        table: the table's folder.
+        durable: the version up to which damage is damage.
+    """
+    manifests = _manifests(table)
+    torn = min(
+        (version for version in manifests if version > durable and not _whole(table, version)),
+        default=None,
+    )
+    if torn is None or durable not in manifests:
+        return
+    for version, manifest in manifests.items():
+        if version >= torn:
+            manifest.unlink()
+    (table / "_versions" / _HINT).unlink(missing_ok=True)
+    for transaction in (table / "_transactions").glob("*.txn"):
+        if transaction.stat().st_size == 0:
+            transaction.unlink()
+    _sync(table / "_versions")
+
+
+def damaged_file(table: Path, said: str) -> Path:
+    """The file behind an error: the one it names, or the first that cannot be read."""
+    named = _NAMED.search(said)
+    if named:
+        return table / named[0]
+    manifests = [path for _, path in sorted(_manifests(table).items(), reverse=True)]
+    if not manifests:
+        return table / "_versions"
+    for path in [manifests[0], *sorted((table / "data").glob("*.lance"))]:
+        if not _ends_well(path):
+            return path
+    try:
+        dataset = lance.dataset(table)
+    except (ValueError, OSError, RuntimeError):
+        return manifests[0]
+    for fragment in dataset.get_fragments():
+        try:
+            fragment.to_table()
+        except BaseException as error:
+            if not is_read_error(error):
+                raise
+            return table / "data" / fragment.data_files()[0].path
+    return manifests[0]
+
+
+def is_read_error(error: BaseException) -> bool:
+    """Whether Lance raised it over what it read: its errors share no base, and it may panic."""
+    return isinstance(error, (RuntimeError, ValueError, OSError)) or (
+        type(error).__name__ == "PanicException"
+    )
+
+
+def _manifests(table: Path) -> dict[int, Path]:
+    """Every version that has a manifest: named 2^64 - 1 - version, so that the newest is first."""
+    paths = (table / "_versions").glob("*.manifest")
+    return {2**64 - 1 - int(path.stem): path for path in paths if path.stem.isdigit()}
+
+
+def _whole(table: Path, version: int) -> bool:
+    """Whether a version's manifest and the files that it refers to were written to their ends."""
+    if not _ends_well(_manifests(table)[version]):
+        return False
+    try:
+        return all(_ends_well(path) for path in _files_of(table, version))
+    except (RuntimeError, ValueError, OSError):
+        return False
+
+
+def _files_of(table: Path, version: int) -> Iterator[Path]:
+    for fragment in lance.dataset(table, version=version).get_fragments():
+        yield from (table / "data" / file.path for file in fragment.data_files())
+        deletions = fragment.deletion_file()
+        if deletions:
+            yield table / deletions
+
+
+def _ends_well(path: Path) -> bool:
+    """Whether the file is there and has its end; deletion files have no mark of their own."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            if path.suffix not in (".lance", ".manifest"):
+                return size > 0
+            file.seek(max(0, size - len(_MAGIC)))
+            return file.read() == _MAGIC
+    except FileNotFoundError:
+        return False
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,400 @@
+"""The keyring: every key of a site, each wrapped under the one above it.
+
+    root key (behind ``KeyProvider``)
+      x epoch key                       renewed by rewrapping, never by touching records
+        + table key                     seals the headers of records
+        + one key per tenant            memories about nobody
+        + one key per tenant, subject   memories about somebody
+        + secrets of the site           signing and sealing seeds
+
+At rest an entry shows a random id, its epoch and whether it is the epoch key; names, kinds and
+keys stand inside AES-256-GCM, padded so that their lengths say little. Destroying a key leaves a
+sealed tombstone with nothing but its id: so a memory closed by erasure is told apart from a
+keyring that somebody shortened. Byte layout: ``docs/internals/format.md``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from memory_fabric.core.errors import HomeError, IntegrityViolated, NotFound
+from memory_fabric.core.ports import KeyProvider, KeyStore, WrappedKey
+from memory_fabric.vault.binding import KEY_BYTES, NONCE_BYTES, bind, derive, u64
+
+ID_BYTES = 16
+"""Length of a key id: random."""
+
+_FORMAT = "memory-fabric/key/1"
+_PADDING = 256
+_EPOCH, _KEY = "epoch", "key"  # the only kinds that stand readable
+_TABLE, _TENANT, _SUBJECT, _SECRET, _DESTROYED = "table", "tenant", "subject", "secret", "destroyed"
+
+Owner = tuple[str, str | None]
+"""Tenant and subject; no subject for the tenant's own key."""
+
+
+@dataclass(frozen=True, repr=False)
+class HeldKey:
+    """A key in use. Its repr names neither key nor subject.
+
+    Attributes:
+        id: random, 16 bytes; what record headers call it.
+        kind: table, tenant, subject, secret, or the tombstone of a destroyed key.
+        tenant: whose it is; empty for the site's own.
+        name: the subject or the secret's name; for a tombstone empty.
+        key: the secret bytes; for a tombstone the destroyed key's id.
+    """
+
+    id: bytes
+    kind: str
+    tenant: str
+    name: str
+    key: bytes
+
+    @property
+    def owner(self) -> Owner:
+        """Tenant and subject that the key belongs to."""
+        return self.tenant, self.name if self.kind == _SUBJECT else None
+
+    def __repr__(self) -> str:
+        return f"HeldKey({self.id.hex()})"
+
+
+class Keyring:
+    """All keys of an open site. Safe to share between threads. Use ``create`` or ``open``."""
+
+    def __init__(self, store: KeyStore, provider: KeyProvider, site_id: str) -> None:
+        self.site_id = site_id
+        self._store = store
+        self._provider = provider
+        self._lock = threading.RLock()
+        self._epoch = 0
+        self._epoch_id = b""
+        self._epoch_key = b""
+        self._held: dict[bytes, HeldKey] = {}
+        self._owners: dict[Owner, HeldKey] = {}
+        self._secrets: dict[str, HeldKey] = {}
+        self._destroyed: set[bytes] = set()
+        self._table: HeldKey | None = None
+
+    @classmethod
+    def create(cls, store: KeyStore, provider: KeyProvider, site_id: str) -> Keyring:
+        """A new keyring in an empty store, with an epoch key and a table key.
+
+        Raises:
+            HomeError: ``keyring-exists``.
+        """
+        if store.load():
+            raise HomeError(
+                "keyring-exists",
+                "There is a keyring here already.",
+                "Open it, or choose another home: a second one would orphan its memories.",
+            )
+        keyring = cls(store, provider, site_id)
+        keyring._take_epoch(1, secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES))
+        table = _new_key(_TABLE, "", "")
+        store.put([keyring._wrapped_epoch(), keyring._wrap(table)])
+        keyring._hold(table)
+        return keyring
+
+    @classmethod
+    def open(cls, store: KeyStore, provider: KeyProvider, site_id: str) -> Keyring:
+        """The keyring that stands in the store.
+
+        Raises:
+            HomeError: ``keyring-missing``; ``root-key-wrong``.
+            IntegrityViolated: ``keyring-damaged``, an entry is not as it was written.
+        """
+        entries = store.load()
+        if not entries:
+            raise HomeError(
+                "keyring-missing",
+                "The keyring is empty.",
+                "Restore it from its escrow; without it the memories cannot be opened.",
+            )
+        keyring = cls(store, provider, site_id)
+        epochs = [entry for entry in entries if entry.kind == _EPOCH]
+        if len(epochs) != 1:
+            raise _damaged("the entry of the epoch key")
+        keyring._unwrap_epoch(epochs[0])
+        for entry in entries:
+            if entry.kind != _EPOCH:
+                keyring._hold(keyring._unwrap(entry))
+        if keyring._table is None:
+            raise _damaged("the entry of the table key")
+        keyring._finish_destroying()
+        return keyring
+
+    @property
+    def epoch(self) -> int:
+        """Number of the current epoch; 1 at first."""
+        return self._epoch
+
+    @property
+    def table_key(self) -> bytes:
+        """The key that seals record headers; the same in every epoch."""
+        if self._table is None:
+            raise _damaged("the entry of the table key")
+        return self._table.key
+
+    def ensure(self, owners: Iterable[Owner]) -> None:
+        """Make the keys that are missing, in one durable write."""
+        with self._lock:
+            wanted = [owner for owner in dict.fromkeys(owners) if owner not in self._owners]
+            if not wanted:
+                return
+            made = [
+                _new_key(_TENANT if subject is None else _SUBJECT, tenant, subject or "")
+                for tenant, subject in wanted
+            ]
+            self._store.put([self._wrap(key) for key in made])
+            for key in made:
+                self._hold(key)
+
+    def keys(self, tenant: str, subjects: Sequence[str]) -> tuple[HeldKey, ...]:
+        """The keys that seal a memory about these subjects, or about nobody, in key-id order.
+
+        Raises:
+            NotFound: ``subject-unknown``, a key was not made yet or is destroyed.
+        """
+        owners: set[Owner] = {(tenant, subject) for subject in subjects} or {(tenant, None)}
+        with self._lock:
+            held = [self._owners[owner] for owner in owners if owner in self._owners]
+        if len(held) < len(owners):
+            raise NotFound(
+                "subject-unknown",
+                "There is no key for one of the subjects: it is erased, or was never stored.",
+                "Store the memory anew if it may be kept.",
+            )
+        return tuple(sorted(held, key=lambda key: key.id))
+
+    def subject_keys(
+        self, tenant: str, subjects: Sequence[str], create: bool = False
+    ) -> tuple[HeldKey, ...]:
+        """The keys of at least one subject, in key-id order; made first where ``create``.
+
+        Raises:
+            NotFound: ``subject-unknown``, where one is missing and not to be made.
+        """
+        if not subjects:
+            raise ValueError("a memory about nobody is sealed under the tenant's key")
+        if create:
+            self.ensure((tenant, subject) for subject in subjects)
+        return self.keys(tenant, subjects)
+
+    def tenant_key(self, tenant: str, create: bool = False) -> HeldKey:
+        """The key for a tenant's memories about nobody; made first where ``create``.
+
+        Raises:
+            NotFound: ``subject-unknown``, where it is missing and not to be made.
+        """
+        if create:
+            self.ensure([(tenant, None)])
+        return self.keys(tenant, ())[0]
+
+    def by_id(self, key_id: bytes) -> HeldKey | None:
+        """The key with this id; ``None`` where it was destroyed.
+
+        Raises:
+            IntegrityViolated: ``keyring-damaged``: neither the key nor its tombstone is there.
+        """
+        held = self._held.get(key_id)
+        if held is None and key_id not in self._destroyed:
+            raise _damaged(f"key {key_id.hex()}, which is missing")
+        return held
+
+    def knows(self, tenant: str, subject: str) -> bool:
+        """Whether the subject has a key."""
+        return (tenant, subject) in self._owners
+
+    def subjects(self, tenant: str) -> list[str]:
+        """All subjects of a tenant that have a key, sorted."""
+        with self._lock:
+            return sorted(
+                subject
+                for owner, subject in self._owners
+                if owner == tenant and subject is not None
+            )
+
+    def holds(self, key_id: bytes) -> bool:
+        """Whether a key with this id is there and not destroyed."""
+        return key_id in self._held
+
+    def key_ids(self, tenant: str, subject: str) -> list[bytes]:
+        """The ids of the keys whose destruction erases a subject; empty where it has none."""
+        with self._lock:
+            held = self._owners.get((tenant, subject))
+        return [held.id] if held else []
+
+    def destroy_keys(self, key_ids: Iterable[bytes]) -> int:
+        """Destroy keys of subjects for good: what was sealed under them is closed.
+
+        Returns:
+            How many there were. Durable before it returns; if the process dies midway the next
+            ``open`` ends it.
+
+        Raises:
+            ValueError: one of them is not a subject's key.
+        """
+        with self._lock:
+            doomed = [key_id for key_id in dict.fromkeys(key_ids) if key_id in self._held]
+            if any(self._held[key_id].kind != _SUBJECT for key_id in doomed):
+                raise ValueError("only a subject's key is ever destroyed")
+            if doomed:
+                tombstones = [
+                    HeldKey(secrets.token_bytes(ID_BYTES), _DESTROYED, "", "", key_id)
+                    for key_id in doomed
+                ]
+                self._store.put([self._wrap(tombstone) for tombstone in tombstones])
+                for tombstone in tombstones:
+                    self._hold(tombstone)
+                self._finish_destroying()
+            return len(doomed)
+
+    def secret(self, name: str) -> bytes:
+        """A secret of the site.
+
+        Raises:
+            HomeError: ``secret-missing``.
+        """
+        with self._lock:
+            if name not in self._secrets:
+                raise HomeError(
+                    "secret-missing",
+                    f"The keyring holds no secret {name!r}.",
+                    "The home is half-created; create it anew or restore it.",
+                )
+            return self._secrets[name].key
+
+    def add_secret(self, name: str, value: bytes) -> None:
+        """Keep a secret of the site, durably.
+
+        Raises:
+            HomeError: ``secret-exists``.
+        """
+        with self._lock:
+            if name in self._secrets:
+                raise HomeError(
+                    "secret-exists",
+                    f"The keyring holds a secret {name!r} already.",
+                    "A secret is never overwritten: others rely on it.",
+                )
+            held = HeldKey(secrets.token_bytes(ID_BYTES), _SECRET, "", name, value)
+            self._store.put([self._wrap(held)])
+            self._hold(held)
+
+    def commitment(self, tenant: str, subject: str) -> str:
+        """How receipts name a subject: 64 hexadecimal digits that only its key can link.
+
+        For a subject without a key the digits are random: there is nothing to link.
+        """
+        with self._lock:
+            held = self._owners.get((tenant, subject))
+        if held is None:
+            return secrets.token_hex(32)
+        key = derive(held.key, bind("memory-fabric/commitment/1"))
+        return hmac.digest(key, bind(self.site_id, tenant, subject), "sha256").hex()
+
+    def renew_epoch(self) -> int:
+        """Wrap every key anew under a fresh epoch key, in one write; records stay as they are.
+
+        Returns:
+            The new epoch's number.
+        """
+        with self._lock:
+            before = self._epoch, self._epoch_id, self._epoch_key
+            self._take_epoch(
+                self._epoch + 1, secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES)
+            )
+            try:
+                rewrapped = [self._wrap(key) for key in self._held.values()]
+                self._store.replace([self._wrapped_epoch(), *rewrapped])
+            except BaseException:
+                self._take_epoch(*before)
+                raise
+            return self._epoch
+
+    def _hold(self, key: HeldKey) -> None:
+        """Take a key into use, refusing a second one for the same owner."""
+        self._held[key.id] = key
+        match key.kind:
+            case "table" if self._table is None:
+                self._table = key
+            case "tenant" | "subject" if key.owner not in self._owners:
+                self._owners[key.owner] = key
+            case "secret" if key.name not in self._secrets:
+                self._secrets[key.name] = key
+            case "destroyed":
+                self._destroyed.add(key.key)
+            case _:
+                raise _damaged(f"key {key.id.hex()}, which is there twice")
+
+    def _finish_destroying(self) -> None:
+        doomed = [key_id for key_id in self._destroyed if key_id in self._held]
+        for key_id in doomed:
+            held = self._held.pop(key_id)
+            self._owners.pop(held.owner, None)
+        if doomed:
+            self._store.destroy(doomed)
+
+    def _take_epoch(self, epoch: int, epoch_id: bytes, key: bytes) -> None:
+        self._epoch, self._epoch_id, self._epoch_key = epoch, epoch_id, key
+
+    def _context(self, kind: str, key_id: bytes, epoch: int) -> bytes:
+        return bind(_FORMAT, self.site_id, kind, key_id, u64(epoch))
+
+    def _wrapped_epoch(self) -> WrappedKey:
+        context = self._context(_EPOCH, self._epoch_id, self._epoch)
+        wrapped = self._provider.wrap(self._epoch_key, context)
+        # The checksum tells damage, which is seen without any key, from a wrong root key.
+        checksum = hashlib.sha256(context + wrapped).digest()
+        return WrappedKey(self._epoch_id, _EPOCH, self._epoch, wrapped + checksum)
+
+    def _unwrap_epoch(self, entry: WrappedKey) -> None:
+        context = self._context(_EPOCH, entry.id, entry.epoch)
+        wrapped, checksum = entry.wrapped[:-32], entry.wrapped[-32:]
+        if hashlib.sha256(context + wrapped).digest() != checksum:
+            raise _damaged("the entry of the epoch key")
+        self._take_epoch(entry.epoch, entry.id, self._provider.unwrap(wrapped, context))
+
+    def _wrap(self, key: HeldKey) -> WrappedKey:
+        plain = json.dumps([key.kind, key.tenant, key.name, key.key.hex()]).encode()
+        padded = plain.ljust(-len(plain) % _PADDING + len(plain))
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        context = self._context(_KEY, key.id, self._epoch)
+        sealed = AESGCM(self._epoch_key).encrypt(nonce, padded, context)
+        return WrappedKey(key.id, _KEY, self._epoch, nonce + sealed)
+
+    def _unwrap(self, entry: WrappedKey) -> HeldKey:
+        nonce, sealed = entry.wrapped[:NONCE_BYTES], entry.wrapped[NONCE_BYTES:]
+        context = self._context(entry.kind, entry.id, entry.epoch)
+        try:
+            plain = AESGCM(self._epoch_key).decrypt(nonce, sealed, context)
+        except (InvalidTag, ValueError):
+            raise _damaged(f"the entry of key {entry.id.hex()}") from None
+        kind, tenant, name, key = json.loads(plain)
+        return HeldKey(entry.id, kind, tenant, name, bytes.fromhex(key))
+
+
+def _new_key(kind: str, tenant: str, name: str) -> HeldKey:
+    return HeldKey(
+        secrets.token_bytes(ID_BYTES), kind, tenant, name, secrets.token_bytes(KEY_BYTES)
+    )
+
+
+def _damaged(what: str) -> IntegrityViolated:
+    return IntegrityViolated(
+        "keyring-damaged",
+        f"The keyring is not as it was written: {what}.",
+        "Restore the keyring from its escrow.",
+        {"damaged": ["keyring"]},
+    )

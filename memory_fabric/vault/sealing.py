@@ -1,0 +1,147 @@
+"""One memory, one sealed record: the byte layout and its keys, without any decision.
+
+    blob    = format (1) | slots (1) | nonce (12) | sealed header | nonce (12) | sealed body
+    header  = count (1) | tenant marker (16) | slots x key id (16, unused ones zero)
+    body    = vector length (4, big-endian) | vector | JSON
+
+Both seals are AES-256-GCM. The header's key is the table key. The body's is derived by
+HKDF-SHA256 from the keys of *all* its subjects, in key-id order, and belongs to this record in
+this version only. ``docs/internals/format.md`` has the associated data in full.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from memory_fabric.core.errors import IntegrityViolated
+from memory_fabric.core.memory import Memory
+from memory_fabric.core.records import SealedRecord
+from memory_fabric.vault.binding import NONCE_BYTES, TAG_BYTES, bind, derive, u64
+from memory_fabric.vault.keyring import ID_BYTES, HeldKey
+
+FORMAT = 1
+"""Version of the byte layout: the first byte of every blob."""
+SLOTS = (4, 16, 64)
+"""Key ids fill a header of one of these sizes, so that few records show how many they have."""
+
+_MARKER_BYTES = 16
+_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+
+
+@dataclass(frozen=True)
+class Header:
+    """An opened header.
+
+    Attributes:
+        tenant_marker: keyed hash of the tenant's name.
+        key_ids: of all keys that the body needs, sorted.
+        raw: the blob's bytes up to the body, which the body is bound to.
+    """
+
+    tenant_marker: bytes
+    key_ids: tuple[bytes, ...]
+    raw: bytes
+
+
+class Sealer:
+    """Seals and unseals the records of one table of one site.
+
+    Args:
+        table_key: seals the headers. One key may seal 2^32 of them (NIST SP 800-38D, 8.3).
+    """
+
+    def __init__(self, site_id: str, table: str, table_key: bytes) -> None:
+        self._place = bind("memory-fabric/record", bytes([FORMAT]), site_id, table)
+        self._headers = AESGCM(table_key)
+        marker_key = derive(table_key, bind("memory-fabric/tenant-marker/1"))
+        self._marker = lru_cache(maxsize=1024)(
+            lambda tenant: hmac.digest(marker_key, tenant.encode(), "sha256")[:_MARKER_BYTES]
+        )
+
+    def seal(
+        self, memory: Memory, keys: Sequence[HeldKey], rid: bytes, version: int, epoch: int
+    ) -> SealedRecord:
+        """One record. ``keys``: of all subjects, or the tenant's, in key-id order."""
+        tenant = memory.label.tenant
+        place = self._place_of(rid, version, epoch)
+        slots = next(size for size in SLOTS if size >= len(keys))
+        ids = b"".join(key.id for key in keys).ljust(slots * ID_BYTES, b"\0")
+        clear = bytes((FORMAT, slots))
+        nonces = os.urandom(2 * NONCE_BYTES)
+        nonce, body_nonce = nonces[:NONCE_BYTES], nonces[NONCE_BYTES:]
+        plain = bytes((len(keys),)) + self._marker(tenant) + ids
+        raw = clear + nonce + self._headers.encrypt(nonce, plain, place + clear)
+        vector = memory.vector
+        body = b"".join(
+            (len(vector).to_bytes(4, "big"), vector, _to_json(memory.to_json()).encode())
+        )
+        sealed = _body_cipher(keys, place).encrypt(body_nonce, body, raw + tenant.encode())
+        return SealedRecord(rid, version, epoch, raw + body_nonce + sealed)
+
+    def header(self, record: SealedRecord) -> Header:
+        """Which keys the record needs.
+
+        Raises:
+            IntegrityViolated: ``record-damaged``.
+        """
+        blob = record.blob
+        slots = blob[1] if len(blob) > 1 else 0
+        if slots not in SLOTS or blob[0] != FORMAT:
+            raise damaged(record)
+        start = 2 + NONCE_BYTES
+        end = start + 1 + _MARKER_BYTES + slots * ID_BYTES + TAG_BYTES
+        try:
+            place = self._place_of(record.rid, record.version, record.epoch)
+            plain = self._headers.decrypt(blob[2:start], blob[start:end], place + blob[:2])
+        except (InvalidTag, ValueError, OverflowError):
+            raise damaged(record) from None
+        first = 1 + _MARKER_BYTES
+        ids = [
+            plain[at : at + ID_BYTES] for at in range(first, first + plain[0] * ID_BYTES, ID_BYTES)
+        ]
+        return Header(plain[1:first], tuple(ids), blob[:end])
+
+    def body(self, record: SealedRecord, header: Header, keys: Sequence[HeldKey]) -> Memory:
+        """The memory, opened with the keys that its header names, in that order.
+
+        Raises:
+            IntegrityViolated: ``record-damaged``.
+        """
+        tenant = keys[0].tenant
+        if header.tenant_marker != self._marker(tenant):
+            raise damaged(record)
+        start = len(header.raw) + NONCE_BYTES
+        nonce, sealed = record.blob[len(header.raw) : start], record.blob[start:]
+        cipher = _body_cipher(keys, self._place_of(record.rid, record.version, record.epoch))
+        try:
+            plain = cipher.decrypt(nonce, sealed, header.raw + tenant.encode())
+        except (InvalidTag, ValueError):
+            raise damaged(record) from None
+        text_at = 4 + int.from_bytes(plain[:4], "big")
+        return Memory.from_json(json.loads(plain[text_at:]), plain[4:text_at])
+
+    def _place_of(self, rid: bytes, version: int, epoch: int) -> bytes:
+        return self._place + rid + u64(version) + u64(epoch)
+
+
+def _body_cipher(keys: Sequence[HeldKey], place: bytes) -> AESGCM:
+    """The record's own key: every subject's key goes in, so that each of them closes it."""
+    return AESGCM(derive(b"".join(key.key for key in keys), place))
+
+
+def damaged(record: SealedRecord) -> IntegrityViolated:
+    """A record that does not authenticate, named by its id alone."""
+    return IntegrityViolated(
+        "record-damaged",
+        f"The sealed record {record.rid.hex()} is not what was written.",
+        "Restore it from a backup; until then it is not shown.",
+        {"damaged": [f"stack/{record.rid.hex()}"]},
+    )
