@@ -124,6 +124,22 @@ class Update:
 
 
 @dataclass(frozen=True)
+class BreakGlass:
+    """A documented emergency.
+
+    Attributes:
+        ticket: the incident it belongs to.
+        approver1, approver2: who approved it.
+        expires: when it closes; rules see it until then.
+    """
+
+    ticket: str
+    approver1: str
+    approver2: str
+    expires: datetime
+
+
+@dataclass(frozen=True)
 class Question:
     """One question to policy: may ``act`` happen, in this form, to this destination?
 
@@ -141,6 +157,8 @@ class Question:
         plan: the numbers undertaken.
         loosens: for ``relabel``, whether the change loosens the label.
         update: for ``send_update``, the facts of the update.
+        break_glass: an emergency that was opened for this request; an answer given under it
+            holds no longer than ``break_glass.expires``.
     """
 
     act: Act
@@ -153,6 +171,7 @@ class Question:
     plan: Plan = Plan()
     loosens: bool = False
     update: Update | None = None
+    break_glass: BreakGlass | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Policy on Cedar: bundles are read, checked, decided by and tested here."""

@@ -1,0 +1,89 @@
+"""Rules as they stand in the packs: split, parsed one by one, and known by their line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cedarpy import policies_to_json_str
+
+from memory_fabric.adapters.cedar.findings import BundleError, Finding
+from memory_fabric.core.access import Rule
+
+Tree = dict[str, Any]
+"""A rule in Cedar's JSON form."""
+
+_SEPARATOR = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"|;', re.DOTALL)
+_FIRST_WORD = re.compile(r"(?:\s+|//[^\n]*)*", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class ParsedRule:
+    """One rule.
+
+    Attributes:
+        rule: id, title and basis, empty where the annotation is missing.
+        annotations: all of them, as written.
+        file, line: where it starts.
+        text: its source.
+        tree: its JSON form.
+    """
+
+    rule: Rule
+    annotations: dict[str, str]
+    file: str
+    line: int
+    text: str
+    tree: Tree
+
+
+def split_rules(text: str) -> Iterator[tuple[int, str]]:
+    """Each rule's first line (from 1) and its text. A rule ends with its semicolon."""
+    start = 0
+    ends = [found.end() for found in _SEPARATOR.finditer(text) if found.group() == ";"]
+    for end in [*ends, len(text)]:
+        head = _FIRST_WORD.match(text, start, end)
+        first = head.end() if head else start
+        if first < end:
+            yield text.count("\n", 0, first) + 1, text[first:end]
+        start = end
+
+
+def parse_rule(file: str, line: int, text: str) -> ParsedRule:
+    """Parse one rule.
+
+    Raises:
+        BundleError: it is not one Cedar rule.
+    """
+
+    def wrong(message: str, fix: str) -> BundleError:
+        return BundleError(Finding(file, line, "", message, fix))
+
+    try:
+        parsed = json.loads(policies_to_json_str(text))
+    except ValueError as error:
+        raise wrong(
+            f"This rule cannot be read: {error}.", "Compare it with its neighbours."
+        ) from error
+    trees = list(parsed["staticPolicies"].values())
+    if parsed["templates"] or len(trees) != 1:
+        raise wrong("Expected one rule without ?placeholders.", "Write the rule out.")
+    notes = {name: value or "" for name, value in trees[0].get("annotations", {}).items()}
+    rule = Rule(notes.get("id", ""), notes.get("title", ""), notes.get("basis", ""))
+    return ParsedRule(rule, notes, file, line, text, trees[0])
+
+
+def named_entities(tree: Any) -> Iterator[tuple[str, str]]:
+    """Every entity that a rule names: type and id."""
+    match tree:
+        case {"type": str(kind), "id": str(name), **rest} if not rest:
+            yield kind, name
+        case dict():
+            for value in tree.values():
+                yield from named_entities(value)
+        case list():
+            for value in tree:
+                yield from named_entities(value)

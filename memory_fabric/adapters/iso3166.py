@@ -1,0 +1,55 @@
+"""Whether a region exists: ISO 3166-1 countries and ISO 3166-2 subdivisions, by pycountry."""
+
+from __future__ import annotations
+
+import difflib
+from functools import lru_cache
+
+import pycountry
+
+from memory_fabric.core.errors import InputError
+from memory_fabric.core.places import Region
+
+_OFTEN_MEANT = {"UK": "GB", "EL": "GR", "EN": "GB", "EU": "DE or another member state"}
+
+
+@lru_cache(maxsize=4096)
+def is_region(code: str) -> bool:
+    """Whether ISO 3166 knows this country (``DE``) or subdivision (``US-CA``)."""
+    if "-" in code:
+        return pycountry.subdivisions.get(code=code) is not None
+    return pycountry.countries.get(alpha_2=code) is not None
+
+
+def check_region(code: str) -> Region:
+    """The region with this code.
+
+    Raises:
+        InputError: ``region-unknown``, with the code that was probably meant.
+    """
+    if not is_region(code):
+        meant = _suggest(code)
+        raise InputError(
+            "region-unknown",
+            f"{code!r} is no ISO 3166 region.",
+            f"Did you mean {meant}?" if meant else "Use a code such as DE or US-CA.",
+        )
+    return Region(code)
+
+
+def _suggest(code: str) -> str:
+    capital = code.strip().upper().replace("_", "-")
+    if capital in _OFTEN_MEANT:
+        return _OFTEN_MEANT[capital]
+    if is_region(capital):
+        return capital
+    for country in pycountry.countries:
+        names = {country.name.upper(), country.alpha_3, getattr(country, "common_name", "").upper()}
+        if capital in names:
+            return str(country.alpha_2)
+    country_part = capital[:2]
+    if "-" in capital and is_region(country_part):
+        siblings = pycountry.subdivisions.get(country_code=country_part) or []
+        close = difflib.get_close_matches(capital, [item.code for item in siblings], n=1)
+        return close[0] if close else country_part
+    return ""
