@@ -68,7 +68,7 @@ class Draft:
         for name, value in [*nested.items(), *fields.items()]:
             if name == "label" or value is None or value == "":
                 continue
-            name = _ALIASES.get(name, name)
+            name = _ALIASES.get(str(name), str(name))
             if name not in _FIELDS:
                 # A table without a header line would put a memory where the name stands.
                 shown = f" {name!r}" if name.isidentifier() and len(name) <= 30 else ""

@@ -140,8 +140,7 @@ def ask_others(
     committed = node.commit(
         "query",
         outgoing.requester,
-        Outcome.DONE if len(leaving) == len(sites) else
-        Outcome.PARTLY_WITHHELD if leaving else Outcome.DENIED,
+        _outcome(len(leaving), len(sites)),
         request={
             "purpose": outgoing.purpose,
             "origin": node.me.site_id,
@@ -181,3 +180,9 @@ def _take_in(
         rules = {rule.id: rule for rule in (*reply.withheld, *refused)}
         gathered.withheld.append(Withheld(site, tuple(rules[key] for key in sorted(rules))))
     gathered.allowed = gathered.allowed or any(decisions[state].allowed for state in offered)
+
+
+def _outcome(sent: int, asked: int) -> Outcome:
+    if sent == asked:
+        return Outcome.DONE
+    return Outcome.PARTLY_WITHHELD if sent else Outcome.DENIED

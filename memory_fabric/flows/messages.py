@@ -79,8 +79,8 @@ def question_from(body: Mapping[str, Any], sender: str) -> Question:
                 threshold=float(body["threshold"]),
             ),
         )
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        raise malformed() from error
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise malformed() from None
 
 
 def subject_hint(salt: bytes, tenant: str, subject: str) -> bytes:
@@ -124,27 +124,21 @@ def answer_from(body: Mapping[str, Any]) -> Reply:
             withheld=tuple(Rule(item["id"], item["title"], item["basis"]) for item in body["withheld"]),
             receipt=str(body["receipt"]),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise malformed() from error
+    except (KeyError, TypeError, ValueError):
+        raise malformed() from None
 
 
-def shown_json(item: Shown) -> dict[str, Any]:
-    """A released item as it stands in a letter."""
-    return {
-        "id": item.id,
-        "form": str(item.form),
-        "class": item.label_class.to_json(),
-        "memory": item.memory,
-        "vector": base64.b64encode(item.vector).decode() if item.vector is not None else None,
-        "embedder": item.embedder,
-        "score": item.score,
-        "rules": list(item.rules),
-        "facts": dict(item.facts),
-    }
+def only_item(body: Mapping[str, Any]) -> Shown:
+    """The query inside a question's letter, or ``letter-malformed``."""
+    try:
+        (item,) = body["items"]
+        return shown_from(item)
+    except (KeyError, TypeError, ValueError):
+        raise malformed() from None
 
 
 def shown_from(item: Mapping[str, Any]) -> Shown:
-    """The inverse of ``shown_json``; refuses vectors that are not finite."""
+    """A released item from a letter; refuses vectors that are not finite."""
     vector = base64.b64decode(item["vector"]) if item["vector"] is not None else None
     if vector is not None:
         numbers = struct.unpack(f"<{len(vector) // 4}f", vector)

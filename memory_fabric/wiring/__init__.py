@@ -1,0 +1,27 @@
+"""The only place that knows both flows and adapters: makes, opens, links and serves homes.
+
+    home/
+      site.toml       the operator's settings
+      roster.json     the sites of the grid, signed by the grid key
+      keys/           root.key, keyring.db (wrapped keys), ledger.checkpoint (anchor of the log)
+      stack/          the sealed LanceDB table
+      ledger.db       catalog, receipts, apps
+      bundle/         policies/ (installed), validated/ (the last that passed every check)
+      run/            lock and local socket
+"""
+
+from memory_fabric.wiring.create import create_home
+from memory_fabric.wiring.home import Home, open_home
+from memory_fabric.wiring.peers import GRID_OPERATIONS, reach
+from memory_fabric.wiring.policies import check_policies, starter_policies, test_policies
+
+__all__ = [
+    "GRID_OPERATIONS",
+    "Home",
+    "check_policies",
+    "create_home",
+    "open_home",
+    "reach",
+    "starter_policies",
+    "test_policies",
+]

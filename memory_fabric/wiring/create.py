@@ -1,0 +1,148 @@
+"""Making a home: built beside its place and moved there whole, so that no half one is left."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from pathlib import Path
+
+from memory_fabric.adapters.cedar.engine import CedarEngine
+from memory_fabric.adapters.clock import SystemClock
+from memory_fabric.adapters.embedders import default_embedder
+from memory_fabric.adapters.iso3166 import check_region
+from memory_fabric.adapters.keystore import SqliteKeyStore
+from memory_fabric.adapters.lance import LanceStack
+from memory_fabric.adapters.ledger import SqlLedger
+from memory_fabric.adapters.rootkey import FileKeyProvider
+from memory_fabric.adapters.roster import RosterFile
+from memory_fabric.config import Settings, Tenant, new_document, starter_classes
+from memory_fabric.core.errors import HomeError, InputError
+from memory_fabric.core.places import Roster, Site, Tier, check_name
+from memory_fabric.vault.identity import (
+    SEALING_SECRET,
+    SIGNING_SECRET,
+    Identity,
+    Signer,
+    new_identity,
+    new_signing_secret,
+)
+from memory_fabric.vault.keyring import Keyring
+from memory_fabric.wiring.paths import Paths, model_directory
+from memory_fabric.wiring.policies import install_policies, starter_policies
+
+GRID_SECRET = "grid"
+"""Name in the keyring of the grid key's seed, at the one site that signs the roster."""
+GRID_PUBLIC = "grid-public"
+"""Name in the keyring of the public grid key that this site accepts rosters from."""
+
+
+def create_home(
+    path: Path,
+    *,
+    site_id: str,
+    region: str,
+    tenants: list[str],
+    tier: str = "edge",
+    policies: Path | None = None,
+    memberships: dict[str, str] | None = None,
+    instruments: dict[str, str] | None = None,
+    transfer_risk_assessed: bool = False,
+) -> Settings:
+    """Make a site's home, with keys, an empty stack, a ledger, a bundle and a roster of one.
+
+    Args:
+        path: must not exist, or be an empty directory.
+        policies: a bundle; the starter bundle where left out.
+
+    Raises:
+        HomeError: ``home-exists``.
+        InputError: ``region-unknown``, ``name-invalid``, ``tier-unknown``.
+        PolicyInvalid: the bundle does not pass its checks.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise HomeError(
+            "home-exists",
+            "There is something at this place already.",
+            "Choose another --home, or remove it if nothing in it is needed.",
+        )
+    if tier not in list(Tier):
+        raise InputError("tier-unknown", "There is no such tier.", f"Use {', '.join(Tier)}.")
+    if not tenants:
+        raise InputError("tenant-missing", "The site has no tenant.", "Name one with --tenant.")
+    place = check_region(region)
+    for tenant in tenants:
+        check_name(tenant, "tenant")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = Paths(path.parent / f".{path.name}.{secrets.token_hex(4)}.partial")
+    building.root.mkdir(mode=0o700)
+    try:
+        for part in (building.root_key.parent, building.policies.parent, building.lock.parent):
+            part.mkdir(mode=0o700)
+        engine = install_policies(policies or starter_policies(), building)
+        settings = Settings(
+            site_id=check_name(site_id, "site"),
+            region=place,
+            tier=Tier(tier),
+            tenants={name: Tenant(name, engine.purposes[0]) for name in tenants},
+            classes=tuple(
+                label_class
+                for name in tenants
+                for label_class in starter_classes(place, name, engine.purposes, engine.specials)
+            ),
+            instruments=instruments or {},
+            memberships=memberships or {},
+            transfer_risk_assessed=transfer_risk_assessed,
+        )
+        _furnish(building, path, settings, engine)
+        if path.exists():
+            path.rmdir()
+        os.rename(building.root, path)
+    except BaseException:
+        shutil.rmtree(building.root, ignore_errors=True)
+        raise
+    return settings
+
+
+def _furnish(paths: Paths, final: Path, settings: Settings, engine: CedarEngine) -> None:
+    """Keys, stack, ledger, roster and settings of a new home."""
+    provider = FileKeyProvider.create(paths.root_key)
+    store = SqliteKeyStore.create(paths.keyring)
+    identity, grid = new_identity(), new_signing_secret()
+    grid_signer = Signer(grid)
+    try:
+        keyring = Keyring.create(store, provider, settings.site_id)
+        keyring.add_secret(SIGNING_SECRET, identity.signing_secret)
+        keyring.add_secret(SEALING_SECRET, identity.sealing_secret)
+        keyring.add_secret(GRID_SECRET, grid)
+        keyring.add_secret(GRID_PUBLIC, grid_signer.public)
+    finally:
+        store.close()
+    LanceStack.create(paths.stack)
+    embedder = default_embedder(model_directory())
+    me = site_card(settings, embedder.id, identity, final.resolve())
+    roster = Roster(1, {me.site_id: me})
+    RosterFile(paths.roster).save(roster, grid_signer.sign, grid_signer.public)
+    paths.settings.write_text(new_document(settings), "utf-8")
+    signer = Signer(identity.signing_secret)
+    ledger = SqlLedger.create(
+        paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor
+    )
+    ledger.close()
+
+
+def site_card(settings: Settings, embedder: str, identity: Identity | Site, home: Path) -> Site:
+    """The site as its own settings describe it."""
+    return Site(
+        site_id=settings.site_id,
+        region=settings.region,
+        tier=settings.tier,
+        tenants=frozenset(settings.tenants),
+        embedder=embedder,
+        signing_key=identity.signing_key,
+        sealing_key=identity.sealing_key,
+        address=str(home),
+        instruments=settings.instruments,
+        memberships=settings.memberships,
+        transfer_risk_assessed=settings.transfer_risk_assessed,
+    )

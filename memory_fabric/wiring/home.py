@@ -1,0 +1,276 @@
+"""An open home: a running site, and what its operator may change about it."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from memory_fabric.adapters.clock import SystemClock
+from memory_fabric.adapters.embedders import embedder_by_id
+from memory_fabric.adapters.files import replace_file
+from memory_fabric.adapters.iso3166 import check_region
+from memory_fabric.adapters.keystore import SqliteKeyStore
+from memory_fabric.adapters.lance import LanceStack
+from memory_fabric.adapters.ledger import SqlLedger
+from memory_fabric.adapters.lock import HomeLock
+from memory_fabric.adapters.redactor import PatternRedactor
+from memory_fabric.adapters.rootkey import FileKeyProvider
+from memory_fabric.adapters.roster import RosterFile
+from memory_fabric.adapters.search import MemorySearchCopy
+from memory_fabric.config import Settings, load_settings, with_classes
+from memory_fabric.core.access import BUILDABLE
+from memory_fabric.core.errors import HomeError, InputError
+from memory_fabric.core.labels import LabelClass
+from memory_fabric.core.places import Roster
+from memory_fabric.core.ports import Clock
+from memory_fabric.core.receipt import Outcome
+from memory_fabric.flows import opening
+from memory_fabric.flows.node import Node
+from memory_fabric.gate.duties import Duties
+from memory_fabric.gate.gate import Gate
+from memory_fabric.gate.permits import Mint
+from memory_fabric.vault.identity import SEALING_SECRET, SIGNING_SECRET, Signer, Unsealer
+from memory_fabric.vault.keyring import Keyring
+from memory_fabric.vault.letters import Letters
+from memory_fabric.vault.vault import Vault
+from memory_fabric.wiring.create import GRID_PUBLIC, GRID_SECRET, site_card
+from memory_fabric.wiring.paths import Paths, model_directory
+from memory_fabric.wiring.peers import Neighbours, link_homes
+from memory_fabric.wiring.policies import load_rulebook
+
+LOCK_WAIT = 10.0
+"""Seconds that a command waits for another one on the same home."""
+
+Progress = Callable[[int, int], None]
+
+
+class Home:
+    """A site's home, open in this process and locked against others. A context manager.
+
+    Attributes:
+        path: where it lies.
+        node: the running site.
+        embedder_name: of the model that its vectors come from.
+        loaded: what opening found; ``None`` where only ``site verify`` reads it.
+        served: whether this process serves it.
+        progress: told of long work.
+    """
+
+    def __init__(
+        self, paths: Paths, lock: HomeLock, clock: Clock, progress: Progress | None
+    ) -> None:
+        self.path = paths.root
+        self.progress = progress
+        self.served = False
+        self.loaded: opening.Loaded | None = None
+        self._paths = paths
+        self._lock = lock
+        settings = load_settings(paths.settings)
+        self._store = SqliteKeyStore(paths.keyring)
+        provider = FileKeyProvider(paths.root_key)
+        keyring = Keyring.open(self._store, provider, settings.site_id)
+        signer = Signer(keyring.secret(SIGNING_SECRET))
+        roster = self._own_roster(settings, keyring, signer)
+        me = roster[settings.site_id]
+        embedder = embedder_by_id(me.embedder, model_directory())
+        self.embedder_name = embedder.name
+        rulebook, self._new_bundle = load_rulebook(paths)
+        mint = Mint()
+        gate = Gate(rulebook, roster, settings.plans, BUILDABLE, clock, mint)
+        self._ledger = SqlLedger.open(
+            paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor
+        )
+        self._neighbours = Neighbours()
+        self.node = Node(
+            settings=settings,
+            me=me,
+            roster=roster,
+            gate=gate,
+            vault=Vault(keyring, mint),
+            keyring=keyring,
+            stack=LanceStack(paths.stack),
+            copy=MemorySearchCopy(embedder.dim),
+            ledger=self._ledger,
+            embedder=embedder,
+            duties=Duties(PatternRedactor(), embedder),
+            letters=Letters(
+                settings.site_id,
+                signer,
+                Unsealer(keyring.secret(SEALING_SECRET)),
+                lambda: self.node.roster,
+                clock,
+            ),
+            transport=self._neighbours,
+            clock=clock,
+            purposes=rulebook.home.purposes,
+            specials=rulebook.home.specials,
+            check_region=check_region,
+        )
+
+    def __enter__(self) -> Home:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the files and the lock."""
+        self._neighbours.close()
+        self._ledger.close()
+        self._store.close()
+        self._lock.release()
+
+    def load(self) -> None:
+        """Check the stack against the catalog and build the searchable copy."""
+        if self._new_bundle:
+            self.node.commit(
+                "policy-taken-over", opening.ITSELF, Outcome.DONE,
+                request={"bundle": self.node.gate.rulebook.digest},
+            )  # fmt: skip
+        self.loaded = opening.load(self.node, self.progress)
+
+    def declare(self, classes: Iterable[LabelClass]) -> list[LabelClass]:
+        """Declare further label classes in ``site.toml``; the new ones among them."""
+        node = self.node
+        new = [item for item in dict.fromkeys(classes) if item not in set(node.settings.classes)]
+        settings = replace(node.settings, classes=(*node.settings.classes, *new))
+        if new:
+            text = with_classes(self._paths.settings.read_text("utf-8"), new)
+            replace_file(self._paths.settings, text.encode(), durable=True)
+            node.commit(
+                "classes-declared", opening.ITSELF, Outcome.DONE,
+                request={"classes": [item.to_json() for item in new]},
+            )  # fmt: skip
+            node.settings = settings
+        return new
+
+    def link(self, address: str) -> dict[str, Any]:
+        """Make another site known to this one, and the whole grid to both."""
+        return link_homes(self, address)
+
+    # --- the roster --------------------------------------------------------------------------
+
+    def roster_document(self) -> str:
+        """The signed roster, as text."""
+        return self._paths.roster.read_text("utf-8")
+
+    @property
+    def grid_key(self) -> bytes:
+        """The public key that this site accepts rosters from."""
+        return self.node.keyring.secret(GRID_PUBLIC)
+
+    @property
+    def signs_roster(self) -> bool:
+        """Whether this site holds the grid's signing key."""
+        return self.grid_key == Signer(self.node.keyring.secret(GRID_SECRET)).public
+
+    def publish(self, roster: Roster) -> str:
+        """Sign and take over the next roster; its document, for the other sites."""
+        signer = Signer(self.node.keyring.secret(GRID_SECRET))
+        RosterFile(self._paths.roster).save(roster, signer.sign, signer.public)
+        self._use(roster)
+        return self.roster_document()
+
+    def accept(self, document: str, grid_key: bytes) -> None:
+        """Take over a roster from the site that signs it.
+
+        A site that is alone accepts a new grid key; a site in a grid accepts only its own.
+
+        Raises:
+            HomeError: ``grid-foreign``.
+            IntegrityViolated: ``roster-forged``.
+            InputError: ``roster-old``.
+        """
+        if grid_key != self.grid_key and len(self.node.roster.sites) > 1:
+            raise HomeError(
+                "grid-foreign",
+                "That site belongs to another grid already.",
+                "Link it from the site that signs that grid's roster.",
+            )
+        roster = RosterFile.read(document, grid_key)
+        if grid_key == self.grid_key and roster.version <= self.node.roster.version:
+            raise InputError("roster-old", "That roster is not newer.", "Nothing needs doing.")
+        if roster[self.node.me.site_id].signing_key != self.node.me.signing_key:
+            raise HomeError(
+                "grid-foreign", "That roster names another site by this name.", "Rename one of them."
+            )
+        self.node.keyring.replace_secret(GRID_PUBLIC, grid_key)
+        replace_file(self._paths.roster, document.encode(), durable=True)
+        self._use(roster)
+
+    def _use(self, roster: Roster) -> None:
+        node = self.node
+        node.roster, node.me = roster, roster[node.me.site_id]
+        node.gate.roster = roster
+        node.commit(
+            "roster-taken-over", opening.ITSELF, Outcome.DONE,
+            request={"roster": roster.digest, "sites": sorted(roster.sites)},
+        )  # fmt: skip
+
+    def _own_roster(self, settings: Settings, keyring: Keyring, signer: Signer) -> Roster:
+        """The roster on disk; a site that is alone keeps its own entry as its settings are."""
+        file = RosterFile(self._paths.roster)
+        roster = file.load(keyring.secret(GRID_PUBLIC))
+        me = roster.sites.get(settings.site_id)
+        if me is None or me.signing_key != signer.public:
+            raise HomeError(
+                "home-foreign",
+                "The roster, the keys and site.toml are not of one site.",
+                "Put the files of one home together again, or restore it.",
+            )
+        card = site_card(settings, me.embedder, me, self.path.resolve())
+        grid = Signer(keyring.secret(GRID_SECRET))
+        if card != me and grid.public == keyring.secret(GRID_PUBLIC):
+            roster = roster.with_site(card)
+            file.save(roster, grid.sign, grid.public)
+        return roster
+
+
+def open_home(
+    path: Path,
+    *,
+    wait: float = LOCK_WAIT,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+    load: bool = True,
+) -> Home:
+    """Open a home and lock it.
+
+    Args:
+        wait: seconds to wait while another process has it.
+        progress: told of records read while the searchable copy is built.
+        clock: the system's where left out.
+        load: false to leave the searchable copy empty, for ``site verify``.
+
+    Raises:
+        HomeError: ``home-missing``, ``home-incomplete``, ``home-busy``, ``home-foreign``,
+            ``root-key-wrong``, ``settings-invalid``.
+        IntegrityViolated: something on disk is not as it was written.
+    """
+    # A core dump would put plaintext on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    paths = Paths(path)
+    paths.check_complete()
+    lock = HomeLock(paths.lock)
+    lock.acquire(wait)
+    try:
+        home = Home(paths, lock, clock or SystemClock(), progress)
+    except BaseException:
+        lock.release()
+        raise
+    if load:
+        try:
+            home.load()
+        except BaseException:
+            home.close()
+            raise
+    return home

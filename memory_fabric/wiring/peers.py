@@ -1,0 +1,171 @@
+"""Other sites on this machine: carried letters, and linking.
+
+A neighbour that is served is reached through its socket; one that is not is opened here, in this
+process, for as long as this home is open. The network takes this place later; the letters are
+sealed and signed already.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from memory_fabric.adapters.transport import LocalSocket
+from memory_fabric.core.errors import HomeError, InputError, MemoryFabricError, Unavailable
+from memory_fabric.core.places import Site
+from memory_fabric.flows.answer import answer
+from memory_fabric.wiring.paths import Paths
+
+if TYPE_CHECKING:
+    from memory_fabric.wiring.home import Home
+
+_PEER_WAIT = 5.0
+"""Seconds to wait for a neighbour's home that another process has open."""
+
+
+def reach(path: Path) -> LocalSocket | None:
+    """The socket of a home that is being served; ``None`` if nobody serves it."""
+    socket = LocalSocket(Paths(path).socket)
+    return socket if socket.alive else None
+
+
+class Neighbours:
+    """Transport between homes on one machine."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Home] = {}
+        self._lock = threading.Lock()
+
+    def exchange(self, site: Site, letter: bytes) -> bytes:
+        """Deliver a sealed letter to a site's home.
+
+        Raises:
+            Unavailable: ``site-unreachable``.
+        """
+        try:
+            if site.address not in self._open and (socket := reach(Path(site.address))):
+                return socket.exchange(letter)
+            return answer(self._opened(site.address).node, letter)
+        except HomeError as error:
+            raise Unavailable(
+                "site-unreachable", f"Site {site.site_id} cannot be opened: {error.what}", error.do
+            ) from error
+
+    def close(self) -> None:
+        """Close the homes that were opened for letters."""
+        with self._lock:
+            while self._open:
+                self._open.popitem()[1].close()
+
+    def _opened(self, address: str) -> Home:
+        from memory_fabric.wiring.home import open_home
+
+        with self._lock:
+            if address not in self._open:
+                self._open[address] = open_home(Path(address), wait=_PEER_WAIT)
+            return self._open[address]
+
+
+class Peer:
+    """A home being linked, served or not: the few things that linking asks of it."""
+
+    def __init__(self, address: str) -> None:
+        self._path = Path(address).resolve()
+        self._socket = reach(self._path)
+
+    def card(self) -> dict[str, Any]:
+        """The site as it describes itself, with its grid key and the size of its grid."""
+        return self._ask("grid_card", {})
+
+    def accept(self, document: str, grid_key: bytes) -> None:
+        """Hand it a signed roster."""
+        self._ask("grid_accept", {"document": document, "grid_key": grid_key.hex()})
+
+    def _ask(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        if self._socket:
+            answer: dict[str, Any] = self._socket.call(operation, {"os_user": "site link"}, params)
+            return answer
+        from memory_fabric.wiring.home import open_home
+
+        with open_home(self._path, wait=_PEER_WAIT, load=False) as home:
+            return GRID_OPERATIONS[operation](home, **params)
+
+
+def grid_card(home: Home) -> dict[str, Any]:
+    """What a site says of itself when it is linked."""
+    return {
+        "site": home.node.me.to_json(),
+        "grid_key": home.grid_key.hex(),
+        "sites": len(home.node.roster.sites),
+    }
+
+
+def grid_accept(home: Home, document: str, grid_key: str) -> dict[str, Any]:
+    """Take over a signed roster."""
+    home.accept(document, bytes.fromhex(grid_key))
+    return {"sites": len(home.node.roster.sites)}
+
+
+GRID_OPERATIONS = {"grid_card": grid_card, "grid_accept": grid_accept}
+"""What one home asks of another while linking."""
+
+
+def link_homes(home: Home, address: str) -> dict[str, Any]:
+    """Add the site at an address to the grid whose roster this site signs, and tell every member.
+
+    Raises:
+        HomeError: ``grid-key-elsewhere``, ``grid-foreign``, or the other home cannot be opened.
+        InputError: ``address-unknown``, ``site-name-taken``, ``link-to-itself``.
+    """
+    if "://" in address:
+        raise InputError(
+            "address-unknown",
+            "Sites on other machines cannot be linked by this version.",
+            "Name a home directory on this machine.",
+        )
+    if not home.signs_roster:
+        raise HomeError(
+            "grid-key-elsewhere",
+            "This site did not make the grid that it belongs to.",
+            "Link from the site whose `site link` took this one in.",
+        )
+    if Path(address).resolve() == home.path.resolve():
+        raise InputError("link-to-itself", "That is this site.", "Name another home.")
+    peer = Peer(address)
+    card = peer.card()
+    site = Site.from_json(card["site"])
+    if card["sites"] > 1 and bytes.fromhex(card["grid_key"]) != home.grid_key:
+        raise HomeError(
+            "grid-foreign",
+            "That site belongs to another grid already.",
+            "Link it from the site that signs that grid's roster.",
+        )
+    known = home.node.roster.sites.get(site.site_id)
+    if known is not None and known.signing_key != site.signing_key:
+        raise InputError(
+            "site-name-taken",
+            f"The roster has another site {site.site_id!r}.",
+            "Give one of them another name.",
+        )
+    document = home.publish(home.node.roster.with_site(site))
+    told, untold = [], {}
+    for member in home.node.roster:
+        if member.site_id == home.node.me.site_id:
+            continue
+        try:
+            (peer if member.site_id == site.site_id else Peer(member.address)).accept(
+                document, home.grid_key
+            )
+            told.append(member.site_id)
+        except MemoryFabricError as error:
+            if member.site_id == site.site_id:
+                raise
+            untold[member.site_id] = error.code
+    return {
+        "linked": site.site_id,
+        "region": str(site.region),
+        "sites": sorted(home.node.roster.sites),
+        "told": told,
+        "not_told": untold,
+    }

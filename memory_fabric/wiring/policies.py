@@ -1,0 +1,88 @@
+"""Policy bundles in a home: which one is in force, and which one is only installed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from memory_fabric.adapters.cedar.bundle import read_bundle
+from memory_fabric.adapters.cedar.cases import CaseReport, run_cases
+from memory_fabric.adapters.cedar.engine import CedarEngine
+from memory_fabric.adapters.cedar.findings import Finding
+from memory_fabric.adapters.cedar.lint import check
+from memory_fabric.core.errors import PolicyInvalid
+from memory_fabric.gate.gate import Rulebook
+from memory_fabric.wiring.paths import Paths
+
+
+def starter_policies() -> Path:
+    """The bundle that comes along: in a wheel beside the package, in a checkout at its root."""
+    package = Path(__file__).resolve().parent.parent
+    packaged = package / "starter_policies"
+    return packaged if packaged.is_dir() else package.parent / "policies"
+
+
+def check_policies(directory: Path) -> list[Finding]:
+    """Everything that is wrong with a bundle."""
+    return check(directory)
+
+
+def test_policies(directory: Path) -> CaseReport:
+    """The bundle's decision cases, run.
+
+    Raises:
+        PolicyInvalid: the bundle does not pass its checks.
+    """
+    return run_cases(directory)
+
+
+def install_policies(source: Path, paths: Paths) -> CedarEngine:
+    """Copy a bundle that passes every check into a home as the installed and validated one.
+
+    Raises:
+        PolicyInvalid: with what is wrong; nothing was copied.
+    """
+    engine = CedarEngine(read_bundle(source))
+    for target in (paths.policies, paths.validated):
+        _copy(source, target)
+    return engine
+
+
+def load_rulebook(paths: Paths) -> tuple[Rulebook, bool]:
+    """The rules in force, and whether the installed bundle is new and was taken over just now.
+
+    While the installed bundle fails its checks, nothing crosses, and home use goes on under the
+    last one that passed.
+
+    Raises:
+        PolicyInvalid: neither bundle is usable.
+    """
+    try:
+        engine = CedarEngine(read_bundle(paths.policies))
+    except PolicyInvalid as error:
+        last = CedarEngine(read_bundle(paths.validated))
+        return Rulebook(last, None, f"{error.what} {error.do}"), False
+    changed = engine.digest != _digest(paths.validated)
+    if changed:
+        _copy(paths.policies, paths.validated)
+    return Rulebook(engine, engine), changed
+
+
+def _digest(directory: Path) -> str:
+    try:
+        return read_bundle(directory).digest
+    except PolicyInvalid:
+        return ""
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Replace a directory by a copy; a crash leaves the old or the new one."""
+    fresh, old = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
+    for leftover in (fresh, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    shutil.copytree(source, fresh)
+    if target.exists():
+        os.rename(target, old)
+    os.rename(fresh, target)
+    shutil.rmtree(old, ignore_errors=True)
