@@ -15,7 +15,9 @@ _OFTEN_MEANT = {"UK": "GB", "EL": "GR", "EN": "GB", "EU": "DE or another member 
 
 @lru_cache(maxsize=4096)
 def is_region(code: str) -> bool:
-    """Whether ISO 3166 knows this country (``DE``) or subdivision (``US-CA``)."""
+    """Whether ISO 3166 knows this country (``DE``) or subdivision (``US-CA``), in capitals."""
+    if code != code.upper():  # pycountry would take ``de`` too, and rules compare letter by letter
+        return False
     if "-" in code:
         return pycountry.subdivisions.get(code=code) is not None
     return pycountry.countries.get(alpha_2=code) is not None

@@ -14,7 +14,8 @@ import yaml
 
 from memory_fabric.adapters.cedar.findings import BundleError, Finding
 
-_TEXT = "tag:yaml.org,2002:str"
+_STANDARD = "tag:yaml.org,2002:"
+_TEXT = _STANDARD + "str"
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ def load(text: str, file: str) -> Node:
 def _node(node: yaml.Node, file: str) -> Node:
     line = node.start_mark.line + 1
     match node:
-        case yaml.ScalarNode():
+        case yaml.ScalarNode() if node.tag.startswith(_STANDARD):
             if node.tag != _TEXT:
                 raise BundleError(
                     Finding(
