@@ -127,7 +127,7 @@ class SqliteKeyStore:
             "keyring-damaged",
             f"The keyring {self._path} is not as it was written.",
             "Restore it from its escrow.",
-            {"damaged": [str(self._path)]},
+            {"damaged": [f"{self._path.parent.name}/{self._path.name}"]},
         )
 
 

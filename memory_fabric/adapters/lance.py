@@ -85,7 +85,7 @@ class LanceStack:
                 "stack-rolled-back",
                 f"The memory stack ends at version {self.version}; {durable} was written.",
                 "Somebody put an older copy in its place; restore the newest backup.",
-                {"damaged": [str(self._folder)]},
+                {"damaged": [f"{directory.name}/{self._folder.name}"]},
             )
 
     @classmethod
@@ -250,7 +250,7 @@ class LanceStack:
             ) from None
 
     def _damaged(self, said: str) -> IntegrityViolated:
-        file = damaged_file(self._folder, said)
+        file = damaged_file(self._folder, said).relative_to(self._folder.parent.parent)
         return IntegrityViolated(
             "stack-damaged",
             f"A file of the memory stack is not as it was written: {file}.",

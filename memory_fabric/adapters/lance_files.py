@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import lance
+from lance.file import LanceFileReader
 
 _MAGIC = b"LANC"  # how Lance ends data files and manifests
 _FOLDERS = ("data", "_deletions", "_transactions", "_versions")
@@ -106,8 +107,23 @@ def damaged_file(table: Path, said: str) -> Path:
         except BaseException as error:
             if not is_read_error(error):
                 raise
-            return table / "data" / fragment.data_files()[0].path
+            return _unreadable(table, fragment)
     return manifests[0]
+
+
+def _unreadable(table: Path, fragment: lance.LanceFragment) -> Path:
+    """Which file of a fragment that cannot be read is to blame: its data, or its deletions."""
+    data = table / "data" / fragment.data_files()[0].path
+    deletions = fragment.deletion_file()
+    if not deletions:
+        return data
+    try:
+        LanceFileReader(str(data)).read_all().to_table()
+    except BaseException as error:
+        if not is_read_error(error):
+            raise
+        return data
+    return table / deletions
 
 
 def is_read_error(error: BaseException) -> bool:
@@ -155,6 +171,7 @@ def _ends_well(path: Path) -> bool:
 
 
 def _sync(path: Path) -> None:
+    """Bring a file or a folder to stable storage."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)

@@ -15,8 +15,8 @@ import hmac
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -34,21 +34,23 @@ SLOTS = (4, 16, 64)
 
 _MARKER_BYTES = 16
 _to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
+_from_json = json.JSONDecoder().decode
 
 
-@dataclass(frozen=True)
-class Header:
+class Header(NamedTuple):
     """An opened header.
 
     Attributes:
         tenant_marker: keyed hash of the tenant's name.
         key_ids: of all keys that the body needs, sorted.
         raw: the blob's bytes up to the body, which the body is bound to.
+        place: format, site, table, record, version and epoch, as every seal is bound to them.
     """
 
     tenant_marker: bytes
     key_ids: tuple[bytes, ...]
     raw: bytes
+    place: bytes
 
 
 class Sealer:
@@ -107,7 +109,7 @@ class Sealer:
         ids = [
             plain[at : at + ID_BYTES] for at in range(first, first + plain[0] * ID_BYTES, ID_BYTES)
         ]
-        return Header(plain[1:first], tuple(ids), blob[:end])
+        return Header(plain[1:first], tuple(ids), blob[:end], place)
 
     def body(self, record: SealedRecord, header: Header, keys: Sequence[HeldKey]) -> Memory:
         """The memory, opened with the keys that its header names, in that order.
@@ -120,13 +122,13 @@ class Sealer:
             raise damaged(record)
         start = len(header.raw) + NONCE_BYTES
         nonce, sealed = record.blob[len(header.raw) : start], record.blob[start:]
-        cipher = _body_cipher(keys, self._place_of(record.rid, record.version, record.epoch))
+        cipher = _body_cipher(keys, header.place)
         try:
             plain = cipher.decrypt(nonce, sealed, header.raw + tenant.encode())
         except (InvalidTag, ValueError):
             raise damaged(record) from None
         text_at = 4 + int.from_bytes(plain[:4], "big")
-        return Memory.from_json(json.loads(plain[text_at:]), plain[4:text_at])
+        return Memory.from_json(_from_json(plain[text_at:].decode()), plain[4:text_at])
 
     def _place_of(self, rid: bytes, version: int, epoch: int) -> bytes:
         return self._place + rid + u64(version) + u64(epoch)

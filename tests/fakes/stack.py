@@ -1,0 +1,39 @@
+"""A stack in memory, as plain as its port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from memory_fabric.core.records import SealedRecord
+
+
+class MemoryStack:
+    """Port ``Stack``."""
+
+    def __init__(self) -> None:
+        self.version = 1
+        self._records: dict[bytes, SealedRecord] = {}
+
+    def write(self, records: Sequence[SealedRecord]) -> int:
+        if len({record.rid for record in records}) < len(records):
+            raise ValueError("a record stands twice in one write")
+        if records:
+            self._records |= {record.rid: record for record in records}
+            self.version += 1
+        return self.version
+
+    def remove(self, rids: Sequence[bytes]) -> int:
+        known = [rid for rid in rids if self._records.pop(rid, None)]
+        self.version += bool(known)
+        return self.version
+
+    def fetch(self, rids: Sequence[bytes]) -> list[SealedRecord]:
+        return [self._records[rid] for rid in rids if rid in self._records]
+
+    def scan(self) -> Iterator[list[SealedRecord]]:
+        records = list(self._records.values())
+        for start in range(0, len(records), 100):
+            yield records[start : start + 100]
+
+    def compact(self) -> None:
+        self.version += 1
