@@ -17,6 +17,7 @@ from typing import Any
 
 from memory_fabric.core.canonical import canonical
 from memory_fabric.core.merkle import leaf_hash, root_of
+from memory_fabric.core.records import CatalogChange
 
 
 class Outcome(StrEnum):
@@ -88,10 +89,24 @@ def records_root(records: Iterable[tuple[bytes, int, bytes]]) -> str:
     """What a receipt says about sealed records: a Merkle root over (rid, version, digest).
 
     Args:
-        records: record id (16 bytes), version, SHA-256 of the sealed record (32 bytes); sorted here.
+        records: record id (16 bytes), version, SHA-256 of the sealed record (32 bytes); in any
+            order.
     """
-    leaves = (leaf_hash(rid + version.to_bytes(8, "big") + seal) for rid, version, seal in sorted(records))
+    leaves = (
+        leaf_hash(rid + version.to_bytes(8, "big") + seal) for rid, version, seal in sorted(records)
+    )
     return root_of(leaves).hex()
+
+
+def touched(change: CatalogChange | None) -> list[tuple[bytes, int, bytes]]:
+    """The records that an act wrote or removed, as ``records_root`` takes them."""
+    entries = (*change.written, *change.removed) if change else ()
+    return [(entry.rid, entry.version, entry.digest) for entry in entries]
+
+
+def log_origin(site_id: str) -> str:
+    """The name of a site's log, as its checkpoints carry it."""
+    return f"memory-fabric/{site_id}"
 
 
 @dataclass(frozen=True)
@@ -99,7 +114,7 @@ class Checkpoint:
     """A signed root: ``origin``, tree size, root hash, signature (C2SP tlog-checkpoint).
 
     Attributes:
-        origin: the log's name, ``memory-fabric/<site_id>``.
+        origin: the log's name, see ``log_origin``.
         size: number of receipts covered.
         root: Merkle root over their leaf hashes.
         signature: Ed25519 over ``body``.

@@ -1,0 +1,37 @@
+"""Small files that are replaced as a whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
+    """Put ``content`` where ``path`` is: a reader finds the old or the new, never a mixture.
+
+    The file is its owner's alone (mode 0600).
+
+    Args:
+        path: the file; its folder exists.
+        content: all of it.
+        durable: whether to return only when file and folder are on stable storage.
+    """
+    draft = path.with_name(f"{path.name}.new")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        if durable:
+            file.flush()
+            os.fsync(descriptor)
+    draft.replace(path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

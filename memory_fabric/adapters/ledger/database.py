@@ -1,0 +1,193 @@
+"""The database under the ledger: all that is particular to SQLite stands here."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Row, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlmodel import SQLModel
+
+from memory_fabric.adapters.files import sync_folder
+from memory_fabric.adapters.ledger.tables import TABLES
+from memory_fabric.core.errors import HomeError, IntegrityViolated, Unavailable
+
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=FULL",  # the log is synced at each commit, not only at its checkpoints
+    "secure_delete=ON",
+    "temp_store=MEMORY",
+    "trusted_schema=OFF",
+    "cell_size_check=ON",
+    "busy_timeout=5000",
+)
+_OUT_OF_REACH = frozenset(
+    {
+        sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY,
+    }
+)  # fmt: skip
+"""SQLite's words for a disk or a neighbour in the way; any other failure is the file's own."""
+
+
+class Database:
+    """Transactions on one database.
+
+    Args:
+        where: a SQLite file, or a SQLAlchemy URL.
+    """
+
+    def __init__(self, where: str | Path) -> None:
+        is_url = isinstance(where, str) and "://" in where
+        url = make_url(where) if isinstance(where, str) and is_url else None
+        if url is None:
+            url = make_url("sqlite://").set(database=str(where))
+        self.file = Path(url.database) if url.database and _is_sqlite(url.drivername) else None
+        self.name = self.file.name if self.file else url.render_as_string(hide_password=True)
+        self._identity = self._file_identity()
+        # Parameters are receipts: they stay out of the texts of errors.
+        engine = create_engine(url, hide_parameters=True)
+        if self.file:
+            event.listen(engine, "connect", _set_up)
+            event.listen(engine, "begin", _begin)
+        self._engine = engine
+        self._writer = engine.execution_options(ledger_writes=True)
+
+    def create(self) -> None:
+        """An empty file (where there are files) and the tables.
+
+        Raises:
+            HomeError: ``ledger-exists``.
+        """
+        if self.file:
+            flags = os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            try:
+                os.close(os.open(self.file, flags, 0o600))
+            except FileExistsError:
+                raise HomeError(
+                    "ledger-exists",
+                    f"There is a ledger {self.file} already.",
+                    "Open it, or choose another home.",
+                ) from None
+            self._identity = self._file_identity()
+            sync_folder(self.file.parent)
+        with self.writing() as connection:
+            SQLModel.metadata.create_all(connection, tables=list(TABLES))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One consistent view of everything committed.
+
+        Raises:
+            IntegrityViolated: ``ledger-damaged``.
+            Unavailable: ``ledger-unreadable``.
+        """
+        with self._errors("ledger-unreadable"), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction, the only one that writes; on stable storage when the block ends.
+
+        Raises:
+            IntegrityViolated: ``ledger-damaged``, ``ledger-rolled-back``.
+            Unavailable: ``ledger-unwritable``; nothing was committed.
+        """
+        with self._errors("ledger-unwritable"), self._writer.begin() as connection:
+            # Else SQLite would go on writing to a file that no longer has a name.
+            if self._file_identity() != self._identity:
+                raise self.rolled_back("The file was exchanged while it was open.")
+            yield connection
+
+    def rows(self, connection: Connection, statement: Executable) -> Iterator[Row[Any]]:
+        """A query's rows, a thousand in memory at a time.
+
+        Raises:
+            IntegrityViolated: ``ledger-damaged``, where a column holds another type than its own.
+        """
+        found = connection.execute(statement, execution_options={"yield_per": 1000})
+        try:
+            yield from found
+        except (TypeError, ValueError):
+            raise self.damaged("a column holds a value of another type.") from None
+
+    def structure_faults(self, connection: Connection) -> list[str]:
+        """What the database engine itself finds broken below the tables."""
+        if not self.file:
+            return []
+        found = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars().all()
+        return [] if found == ["ok"] else [str(fault) for fault in found]
+
+    def damaged(self, what: str) -> IntegrityViolated:
+        """``ledger-damaged``, naming the database."""
+        return IntegrityViolated(
+            "ledger-damaged",
+            f"The ledger {self.name} is not as it was written: {what}",
+            "Keep it for the inquiry, run `site verify`, and restore the home from a backup.",
+            {"damaged": [self.name]},
+        )
+
+    def rolled_back(self, what: str) -> IntegrityViolated:
+        """``ledger-rolled-back``, naming the database."""
+        return IntegrityViolated(
+            "ledger-rolled-back",
+            f"The ledger {self.name} is behind what was already acknowledged: {what}",
+            "Find out who replaced it, and bring the newest ledger back.",
+            {"damaged": [self.name]},
+        )
+
+    def _file_identity(self) -> tuple[int, int] | None:
+        if not self.file or not self.file.exists():
+            return None
+        status = self.file.stat()
+        return status.st_dev, status.st_ino
+
+    @contextmanager
+    def _errors(self, code: str) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            name = _damage(error)
+            if name:
+                raise self.damaged(f"{name}.") from None
+            cause = getattr(error.orig, "sqlite_errorname", type(error.orig).__name__)
+            raise Unavailable(
+                code,
+                f"The ledger {self.name} cannot be used now ({cause}); nothing was committed.",
+                "Make sure that the disk has room and that nobody else holds the home.",
+            ) from None
+
+
+def _is_sqlite(drivername: str) -> bool:
+    return drivername.split("+")[0] == "sqlite"
+
+
+def _damage(error: DBAPIError) -> str | None:
+    """What SQLite says where the file itself is at fault."""
+    if not isinstance(error.orig, sqlite3.Error):
+        return None
+    code = getattr(error.orig, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    if code & 0xFF in _OUT_OF_REACH:
+        return None
+    return str(getattr(error.orig, "sqlite_errorname", "a text is not Unicode"))
+
+
+def _set_up(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin in `_begin`, not where sqlite3 guesses
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("ledger_writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

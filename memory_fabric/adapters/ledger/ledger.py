@@ -1,0 +1,354 @@
+"""The ledger on SQL: receipts, catalog and apps, one transaction an act."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import Connection, insert, select, update
+
+from memory_fabric.adapters.ledger import apps, catalog
+from memory_fabric.adapters.ledger.anchor import Anchor
+from memory_fabric.adapters.ledger.audit import audit
+from memory_fabric.adapters.ledger.database import Database
+from memory_fabric.adapters.ledger.log import parse, read_checkpoint, read_log
+from memory_fabric.adapters.ledger.tables import (
+    CHECKPOINT,
+    META,
+    RECEIPT,
+    SCHEMA_VERSION,
+)
+from memory_fabric.adapters.signatures import is_signed
+from memory_fabric.core.errors import HomeError, InputError, NotFound
+from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
+from memory_fabric.core.ports import App, InclusionProof
+from memory_fabric.core.receipt import (
+    Checkpoint,
+    Committed,
+    Receipt,
+    log_origin,
+    records_root,
+    touched,
+)
+from memory_fabric.core.records import CatalogChange, CatalogEntry, Damage
+
+Sign = Callable[[bytes], bytes]
+"""Signs with the site's Ed25519 key."""
+
+
+class SqlLedger:
+    """Port ``Ledger`` on SQLite or another SQL database; safe to share between threads.
+
+    One process at a time writes a ledger. It keeps the log's tree in memory (64 bytes a receipt),
+    so that proofs and new roots cost O(log n) hashes. Made by ``create`` and ``open``.
+
+    Args:
+        database: where it stands.
+        anchor: the file beside it that shows a rollback.
+        site_id: whose ledger it is.
+        sign: signs with the site's key.
+        public_key: that key's raw public half.
+    """
+
+    def __init__(
+        self, database: Database, anchor: Anchor, site_id: str, sign: Sign, public_key: bytes
+    ) -> None:
+        self._database = database
+        self._anchor = anchor
+        self._site_id = site_id
+        self._sign = sign
+        self._public_key = public_key
+        self._committing = threading.Lock()
+        self._tree, self._checkpoint = self._load()
+
+    @classmethod
+    def create(
+        cls, where: str | Path, site_id: str, sign: Sign, public_key: bytes, anchor: Path
+    ) -> Self:
+        """An empty ledger with a signed checkpoint over nothing.
+
+        Args:
+            where: a SQLite file, or a SQLAlchemy URL such as ``DATABASE_URL``.
+            site_id: whose ledger it is.
+            sign: signs with the site's key.
+            public_key: that key's raw public half.
+            anchor: the file to keep the newest checkpoint in, outside the database.
+
+        Raises:
+            HomeError: ``ledger-exists``.
+            Unavailable: ``ledger-unwritable``.
+        """
+        database = Database(where)
+        database.create()
+        start = _signed(site_id, 0, EMPTY_ROOT, sign)
+        with database.writing() as connection:
+            if connection.execute(select(META.c.site_id)).first():
+                raise HomeError(
+                    "ledger-exists",
+                    f"There is a ledger in {database.name} already.",
+                    "Open it, or choose another database.",
+                )
+            meta = {"site_id": site_id, "schema_version": SCHEMA_VERSION}
+            connection.execute(insert(META).values(meta))
+            first = {"size": 0, "root": start.root, "signature": start.signature}
+            connection.execute(insert(CHECKPOINT).values(stack_version=0, **first))
+        Anchor(anchor).write(start, durable=True)
+        return cls(database, Anchor(anchor), site_id, sign, public_key)
+
+    @classmethod
+    def open(
+        cls, where: str | Path, site_id: str, sign: Sign, public_key: bytes, anchor: Path
+    ) -> Self:
+        """The ledger as it stands, its leaves checked against the signed root and the anchor.
+
+        Raises:
+            HomeError: ``ledger-missing``, ``home-foreign``, ``ledger-too-new``.
+            IntegrityViolated: ``ledger-damaged``, ``ledger-rolled-back``,
+                ``ledger-anchor-damaged``.
+            Unavailable: ``ledger-unreadable``.
+        """
+        return cls(_existing(where, anchor), Anchor(anchor), site_id, sign, public_key)
+
+    @staticmethod
+    def audit(where: str | Path, site_id: str, public_key: bytes, anchor: Path) -> list[Damage]:
+        """``verify`` for a ledger that may be too damaged to be opened.
+
+        Raises:
+            HomeError: ``ledger-missing``.
+            Unavailable: ``ledger-unreadable``.
+        """
+        database = _existing(where, anchor)
+        try:
+            return audit(database, Anchor(anchor), site_id, public_key)
+        finally:
+            database.close()
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    def commit(self, receipt: Receipt, change: CatalogChange | None = None) -> Committed:
+        """Append a receipt, apply the change to the catalog, sign the new root: one transaction.
+
+        Raises:
+            IntegrityViolated: ``ledger-rolled-back``, ``ledger-damaged``: the database is not
+                where this process left it.
+            InputError: ``receipt-exists``.
+            Unavailable: ``ledger-unwritable``; nothing was committed.
+            ValueError: the receipt's ``records_root`` is not that of the change, or its site is
+                another.
+        """
+        claim = records_root(touched(change))
+        if receipt.site != self._site_id or (receipt.records_root or EMPTY_ROOT.hex()) != claim:
+            raise ValueError("a receipt accounts for exactly its own site's change")
+        body = receipt.canonical()
+        leaf = leaf_hash(body)
+        with self._committing:
+            last = self._checkpoint
+            edge = self._tree.frontier()
+            edge.append(leaf)
+            checkpoint = _signed(self._site_id, edge.size, edge.root, self._sign)
+            with self._database.writing() as connection:
+                self._check_unmoved(connection, last)
+                _append(connection, last.size, receipt, body, leaf)
+                if change:
+                    catalog.apply(self._database, connection, change, last.size)
+                _replace(connection, checkpoint, change)
+            self._tree.append(leaf)
+            self._checkpoint = checkpoint
+            self._anchor.write(checkpoint)
+        return Committed(receipt, last.size, checkpoint)
+
+    def checkpoint(self) -> Checkpoint:
+        """The newest signed root."""
+        return self._checkpoint
+
+    @property
+    def stack_version(self) -> int:
+        """The stack's version that holds the last committed change; 0 before the first."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(CHECKPOINT.c.stack_version)) or 0
+
+    def receipt(self, receipt_id: str) -> Mapping[str, Any]:
+        """A receipt as JSON with its ``index``, or ``NotFound`` (``receipt-unknown``)."""
+        query = select(RECEIPT.c.leaf, RECEIPT.c.body)
+        with self._database.reading() as connection:
+            row = connection.execute(query.where(RECEIPT.c.id == receipt_id)).first()
+        if row is None:
+            raise NotFound(
+                "receipt-unknown", "The log has no such receipt.", "Check its id and site."
+            )
+        value = self._checked(*row)
+        if value["id"] != receipt_id:
+            raise self._database.damaged(f"the entry of receipt {row.leaf} was edited.")
+        return value
+
+    def receipts(
+        self, before: int | None, limit: int, act: str | None = None, outcome: str | None = None
+    ) -> list[Mapping[str, Any]]:
+        """Receipts, newest first, with ``index`` smaller than ``before``."""
+        query = select(RECEIPT.c.leaf, RECEIPT.c.body)
+        if before is not None:
+            query = query.where(RECEIPT.c.leaf < before)
+        if act is not None:
+            query = query.where(RECEIPT.c.act == act)
+        if outcome is not None:
+            query = query.where(RECEIPT.c.outcome == outcome)
+        query = query.order_by(RECEIPT.c.leaf.desc()).limit(limit)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [self._checked(*row) for row in rows]
+
+    def proof(self, receipt_id: str) -> InclusionProof:
+        """Audit path of a receipt against the newest checkpoint."""
+        checkpoint = self._checkpoint
+        index = self.receipt(receipt_id)["index"]
+        checkpoint = checkpoint if index < checkpoint.size else self._checkpoint
+        path = self._tree.inclusion_proof(index, checkpoint.size)
+        return InclusionProof(index, self._tree.leaf(index), tuple(path), checkpoint)
+
+    def catalog(self) -> Iterator[CatalogEntry]:
+        """The records that must stand in the stack now, each in its last version.
+
+        Raises:
+            IntegrityViolated: ``ledger-damaged``: receipts and catalog do not account for each
+                other; nothing is given.
+        """
+        with self._database.reading() as connection:
+            log = read_log(self._database, connection)
+            faults = [*log.faults, *catalog.faults(self._database, connection, log.claims)]
+            if not faults and not self._goes_on_from_here(log.tree):
+                faults.append("its receipts are not those that its checkpoint covers")
+            if faults:
+                raise self._database.damaged(f"{faults[0]}.")
+            rows = self._database.rows(connection, catalog.live())
+            return iter([CatalogEntry(row.rid, row.version, row.digest) for row in rows])
+
+    def verify(self) -> list[Damage]:
+        """Read the whole log and catalog against their hashes and signatures."""
+        with self._committing:
+            damages = audit(self._database, self._anchor, self._site_id, self._public_key)
+        return damages
+
+    def add_app(self, app: App) -> None:
+        """Store an app, or ``InputError`` (``app-exists``)."""
+        with self._committing, self._database.writing() as connection:
+            apps.add(connection, app, self._site_id, self._sign)
+
+    def app(self, key_id: str) -> App | None:
+        """The app with this key id."""
+        return next(iter(self._apps(key_id)), None)
+
+    def apps(self) -> list[App]:
+        """All apps by name."""
+        return self._apps()
+
+    def _apps(self, key_id: str | None = None) -> list[App]:
+        with self._database.reading() as connection:
+            return list(
+                apps.read(self._database, connection, self._site_id, self._public_key, key_id)
+            )
+
+    def _load(self) -> tuple[Tree, Checkpoint]:
+        """The tree over the stored leaf hashes, once it is what the site signed last."""
+        with self._database.reading() as connection:
+            self._check_owner(connection)
+            checkpoint = read_checkpoint(self._database, connection, self._site_id)
+            leaves = select(RECEIPT.c.leaf_hash).order_by(RECEIPT.c.leaf)
+            tree = Tree(row[0] for row in self._database.rows(connection, leaves))
+        if not is_signed(self._public_key, checkpoint.body, checkpoint.signature):
+            raise self._database.damaged("its checkpoint is not signed by this site.")
+        if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
+            raise self._database.damaged("its receipts are not those that its checkpoint covers.")
+        contradiction = self._anchor.contradiction(tree, self._site_id, self._public_key)
+        if contradiction:
+            raise self._database.rolled_back(contradiction)
+        return tree, checkpoint
+
+    def _check_owner(self, connection: Connection) -> None:
+        meta = connection.execute(select(META.c.site_id, META.c.schema_version)).first()
+        if meta is None:
+            raise self._database.damaged("it does not say whose it is.")
+        if meta.site_id != self._site_id:
+            raise HomeError(
+                "home-foreign",
+                f"The ledger {self._database.name} belongs to another site.",
+                "Bring this site's own ledger back, or open that site's home.",
+            )
+        if meta.schema_version > SCHEMA_VERSION:
+            raise HomeError(
+                "ledger-too-new",
+                f"The ledger {self._database.name} was written by a newer version.",
+                "Update Memory Fabric.",
+            )
+
+    def _check_unmoved(self, connection: Connection, last: Checkpoint) -> None:
+        """The database stands where this process left it."""
+        stored = read_checkpoint(self._database, connection, self._site_id)
+        if stored.size < last.size:
+            what = f"it holds {stored.size} receipts, {last.size} were acknowledged."
+            raise self._database.rolled_back(what)
+        if stored != last:
+            raise self._database.damaged("somebody else wrote to it while it was open.")
+
+    def _goes_on_from_here(self, tree: Tree) -> bool:
+        """Whether receipts as read are those whose leaves this process holds."""
+        return tree.size <= self._tree.size and tree.root() == self._tree.root(tree.size)
+
+    def _checked(self, index: int, body: str) -> dict[str, Any]:
+        """A stored receipt that is the one the tree holds."""
+        raw = str(body).encode()  # SQLite lets an intruder put anything into a column
+        value = parse(raw)
+        if index >= self._tree.size or leaf_hash(raw) != self._tree.leaf(index) or value is None:
+            raise self._database.damaged(f"receipt {index} was edited.")
+        return {**value, "index": index}
+
+
+def _existing(where: str | Path, anchor: Path) -> Database:
+    database = Database(where)
+    if database.file and not database.file.exists():
+        if anchor.exists():
+            raise database.rolled_back("the file is gone.")
+        raise HomeError(
+            "ledger-missing",
+            f"There is no ledger {database.file}.",
+            "Create the site with `memory-fabric site init`.",
+        )
+    return database
+
+
+def _signed(site_id: str, size: int, root: bytes, sign: Sign) -> Checkpoint:
+    unsigned = Checkpoint(log_origin(site_id), size, root)
+    return Checkpoint(unsigned.origin, size, root, sign(unsigned.body))
+
+
+def _append(connection: Connection, index: int, receipt: Receipt, body: bytes, leaf: bytes) -> None:
+    same = select(RECEIPT.c.leaf).where(RECEIPT.c.id == receipt.id)
+    if connection.execute(same).first():
+        raise InputError(
+            "receipt-exists", "The log has a receipt with this id.", "Give each its own id."
+        )
+    connection.execute(
+        insert(RECEIPT).values(
+            leaf=index,
+            id=receipt.id,
+            body=body.decode(),
+            leaf_hash=leaf,
+            act=receipt.act,
+            outcome=str(receipt.outcome),
+            at=receipt.at.isoformat(),
+        )
+    )
+
+
+def _replace(connection: Connection, checkpoint: Checkpoint, change: CatalogChange | None) -> None:
+    values: dict[str, Any] = {
+        "size": checkpoint.size,
+        "root": checkpoint.root,
+        "signature": checkpoint.signature,
+    }
+    if change:
+        values["stack_version"] = change.stack_version
+    connection.execute(update(CHECKPOINT).values(values))

@@ -1,0 +1,79 @@
+"""The log of receipts as it stands in the database, read against its own hashes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from memory_fabric.adapters.ledger.database import Database
+from memory_fabric.adapters.ledger.tables import CHECKPOINT, RECEIPT
+from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
+from memory_fabric.core.receipt import Checkpoint, log_origin
+
+
+@dataclass
+class Log:
+    """What reading every receipt gave.
+
+    Attributes:
+        tree: over the leaves recomputed from the receipts' bytes.
+        claims: index and ``records_root`` of each receipt that wrote or removed records.
+        faults: what is wrong with single receipts.
+    """
+
+    tree: Tree = field(default_factory=Tree)
+    claims: dict[int, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+
+
+def read_log(database: Database, connection: Connection) -> Log:
+    """Read every receipt and recompute its leaf."""
+    log = Log()
+    columns = (
+        RECEIPT.c.leaf, RECEIPT.c.body, RECEIPT.c.leaf_hash, RECEIPT.c.id,
+        RECEIPT.c.act, RECEIPT.c.outcome, RECEIPT.c.at,
+    )  # fmt: skip
+    expected = 0
+    for row in database.rows(connection, select(*columns).order_by(RECEIPT.c.leaf)):
+        if row.leaf != expected:
+            log.faults.append(f"receipt {expected} is missing")
+        expected = row.leaf + 1
+        body = str(row.body).encode()  # SQLite lets an intruder put anything into a column
+        leaf = leaf_hash(body)
+        log.tree.append(leaf)
+        receipt = parse(body)
+        if leaf != row.leaf_hash or receipt is None:
+            log.faults.append(f"receipt {row.leaf} was edited")
+            continue
+        if any(receipt.get(name) != row._mapping[name] for name in ("id", "act", "outcome", "at")):
+            log.faults.append(f"the entry of receipt {row.leaf} was edited")
+        claim = receipt.get("records_root")
+        if claim not in (None, EMPTY_ROOT.hex()):
+            log.claims[row.leaf] = claim
+    return log
+
+
+def read_checkpoint(database: Database, connection: Connection, site_id: str) -> Checkpoint:
+    """The newest checkpoint, signature unchecked.
+
+    Raises:
+        IntegrityViolated: ``ledger-damaged``: there is not exactly one.
+    """
+    columns = (CHECKPOINT.c.size, CHECKPOINT.c.root, CHECKPOINT.c.signature)
+    found = list(database.rows(connection, select(*columns)))
+    if len(found) != 1:
+        raise database.damaged("its signed checkpoint is missing.")
+    stored = found[0]
+    return Checkpoint(log_origin(site_id), stored.size, stored.root, stored.signature)
+
+
+def parse(body: bytes) -> dict[str, Any] | None:
+    """A receipt's JSON object, or ``None`` where the bytes hold none."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,75 @@
+"""The ledger's tables. None holds memory text, query text or a subject's name."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Integer
+from sqlmodel import Field, SQLModel
+
+SCHEMA_VERSION = 1
+"""Of the tables as they stand here."""
+
+# In SQLite only a plain INTEGER key is the row's own place in the file.
+_Big = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class MetaRow(SQLModel, table=True):
+    """Whose ledger this is; one row."""
+
+    __tablename__ = "meta"
+
+    site_id: str = Field(primary_key=True)
+    schema_version: int
+
+
+class ReceiptRow(SQLModel, table=True):
+    """One receipt: ``body`` is canonical JSON, the other columns repeat parts of it for search."""
+
+    __tablename__ = "receipt"
+
+    leaf: int = Field(primary_key=True, sa_type=_Big, sa_column_kwargs={"autoincrement": False})
+    id: str = Field(unique=True)
+    body: str
+    leaf_hash: bytes
+    act: str
+    outcome: str
+    at: str
+
+
+class CheckpointRow(SQLModel, table=True):
+    """The newest checkpoint; one row. Older roots follow from the leaves."""
+
+    __tablename__ = "checkpoint"
+
+    size: int = Field(primary_key=True, sa_type=_Big, sa_column_kwargs={"autoincrement": False})
+    root: bytes
+    signature: bytes
+    stack_version: int = Field(sa_type=_Big)
+
+
+class CatalogRow(SQLModel, table=True):
+    """One version of one sealed record, and the leaves of the receipts that account for it."""
+
+    __tablename__ = "catalog"
+
+    rid: bytes = Field(primary_key=True)
+    version: int = Field(primary_key=True, sa_type=_Big)
+    digest: bytes
+    written_at: int = Field(sa_type=_Big)
+    removed_at: int | None = Field(default=None, sa_type=_Big)
+
+
+class AppRow(SQLModel, table=True):
+    """One API key's record, signed by the site so that no grant can be added in the file."""
+
+    __tablename__ = "app"
+
+    name: str = Field(primary_key=True)
+    key_id: str = Field(unique=True)
+    body: str
+    signature: bytes
+
+
+TABLES = META, RECEIPT, CHECKPOINT, CATALOG, APP = tuple(
+    SQLModel.metadata.tables[name] for name in ("meta", "receipt", "checkpoint", "catalog", "app")
+)
+"""The same tables as queries name them."""

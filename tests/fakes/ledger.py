@@ -1,0 +1,114 @@
+"""A ledger in memory: the same promises, save that nothing outlives the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
+from memory_fabric.core.merkle import EMPTY_ROOT, Tree
+from memory_fabric.core.ports import App, InclusionProof
+from memory_fabric.core.receipt import (
+    Checkpoint,
+    Committed,
+    Receipt,
+    log_origin,
+    records_root,
+    touched,
+)
+from memory_fabric.core.records import CatalogChange, CatalogEntry, Damage
+
+
+class MemoryLedger:
+    """The port ``Ledger``. Without a ``sign`` its checkpoints carry an empty signature."""
+
+    def __init__(self, site_id: str, sign: Callable[[bytes], bytes] = lambda body: b"") -> None:
+        self._site_id = site_id
+        self._sign = sign
+        self._lock = threading.RLock()
+        self._tree = Tree()
+        self._receipts: list[Receipt] = []
+        self._live: dict[bytes, CatalogEntry] = {}
+        self._apps: dict[str, App] = {}
+        self._checkpoint = self._signed()
+        self.stack_version = 0
+
+    def commit(self, receipt: Receipt, change: CatalogChange | None = None) -> Committed:
+        claim = records_root(touched(change))
+        if receipt.site != self._site_id or (receipt.records_root or EMPTY_ROOT.hex()) != claim:
+            raise ValueError("a receipt accounts for exactly its own site's change")
+        with self._lock:
+            if any(known.id == receipt.id for known in self._receipts):
+                raise InputError("receipt-exists", "The log has a receipt with this id.")
+            if change:
+                self._live = self._applied(change)
+                self.stack_version = change.stack_version
+            self._tree.append(receipt.leaf)
+            self._receipts.append(receipt)
+            self._checkpoint = self._signed()
+            return Committed(receipt, len(self._receipts) - 1, self._checkpoint)
+
+    def checkpoint(self) -> Checkpoint:
+        return self._checkpoint
+
+    def receipt(self, receipt_id: str) -> Mapping[str, Any]:
+        for index, receipt in enumerate(self._receipts):
+            if receipt.id == receipt_id:
+                return {**receipt.to_json(), "index": index}
+        raise NotFound("receipt-unknown", "The log has no such receipt.")
+
+    def receipts(
+        self, before: int | None, limit: int, act: str | None = None, outcome: str | None = None
+    ) -> list[Mapping[str, Any]]:
+        end = len(self._receipts) if before is None else before
+        found = [
+            {**receipt.to_json(), "index": index}
+            for index, receipt in enumerate(self._receipts[:end])
+            if act in (None, receipt.act) and outcome in (None, receipt.outcome)
+        ]
+        return list(reversed(found))[:limit]
+
+    def proof(self, receipt_id: str) -> InclusionProof:
+        with self._lock:
+            index = self.receipt(receipt_id)["index"]
+            path = tuple(self._tree.inclusion_proof(index))
+            return InclusionProof(index, self._tree.leaf(index), path, self._checkpoint)
+
+    def catalog(self) -> Iterator[CatalogEntry]:
+        return iter(list(self._live.values()))
+
+    def verify(self) -> list[Damage]:
+        rebuilt = Tree(receipt.leaf for receipt in self._receipts)
+        whole = rebuilt.root() == self._checkpoint.root
+        return [] if whole else [Damage("memory", "its receipts are not those it signed")]
+
+    def add_app(self, app: App) -> None:
+        known = [app.name for app in self._apps.values()]
+        if app.name in known or app.key_id in self._apps:
+            raise InputError("app-exists", "There is such an app already.")
+        self._apps[app.key_id] = app
+
+    def app(self, key_id: str) -> App | None:
+        return self._apps.get(key_id)
+
+    def apps(self) -> list[App]:
+        return sorted(self._apps.values(), key=lambda app: app.name)
+
+    def _signed(self) -> Checkpoint:
+        unsigned = Checkpoint(log_origin(self._site_id), self._tree.size, self._tree.root())
+        signature = self._sign(unsigned.body)
+        return Checkpoint(unsigned.origin, unsigned.size, unsigned.root, signature)
+
+    def _applied(self, change: CatalogChange) -> dict[bytes, CatalogEntry]:
+        live = dict(self._live)
+        for entry in change.written:
+            last = live.get(entry.rid)
+            if entry.version != (last.version + 1 if last else 1):
+                raise IntegrityViolated("ledger-damaged", "not the next version of the record")
+            live[entry.rid] = entry
+        for entry in change.removed:
+            if live.get(entry.rid) != entry:
+                raise IntegrityViolated("ledger-damaged", "not the record to be removed")
+            del live[entry.rid]
+        return live
