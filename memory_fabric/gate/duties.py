@@ -1,0 +1,89 @@
+"""The duties of a release: each opened memory, cut down to what its granted form may show.
+
+    form          text          vector                      facts
+    full          as it is      none                        subjects, metadata, type, times
+    redacted      masked        none                        type
+    vectors_only  none          of the masked text          type
+    any other     withheld: its leak is not measured yet
+
+A duty that cannot be done withholds its memory; no duty falls back to a form that shows more.
+"""
+
+from __future__ import annotations
+
+import hmac
+import secrets
+from typing import Any
+
+from memory_fabric.core.access import BUILDABLE, Form
+from memory_fabric.core.errors import Unavailable
+from memory_fabric.core.memory import Memory
+from memory_fabric.core.ports import Embedder, Redactor
+from memory_fabric.gate.permits import Discharged, Opened, OpenedMemory, Shown, discharged
+
+
+class Duties:
+    """Discharges what a decision asks for.
+
+    Outside the full form a memory's id is not shown, since its app may have chosen one that names
+    somebody. In its place stands a pseudonym under a random key that is never stored: the same for
+    the same memory and receiver while the site runs, and unrelated between receivers.
+
+    Args:
+        redactor: masks people in texts.
+        embedder: the site's own, for vectors of masked texts.
+    """
+
+    def __init__(self, redactor: Redactor, embedder: Embedder) -> None:
+        self._redactor = redactor
+        self._embedder = embedder
+        self._key = secrets.token_bytes(32)
+
+    def discharge(self, data: Opened) -> Discharged:
+        """What may be shown of each memory, in the order opened, and the ids withheld."""
+        shown: list[Shown] = []
+        withheld: list[str] = []
+        for item in data.items:
+            try:
+                shown.append(self._shown(item, data.permit.destination))
+            except Unavailable:
+                withheld.append(item.memory.id)
+        return discharged(data, shown, withheld)
+
+    def _shown(self, item: OpenedMemory, destination: str) -> Shown:
+        memory, form = item.memory, item.decision.form
+        if not item.decision.allowed or form is None or form not in BUILDABLE:
+            raise Unavailable("form-not-available", "The granted form cannot be produced here.")
+        text = memory.text if form is Form.FULL else self._masked(memory)
+        return Shown(
+            id=memory.id if form is Form.FULL else self._pseudonym(memory, destination),
+            form=form,
+            label_class=memory.label.label_class,
+            memory=None if form is Form.VECTORS_ONLY else text,
+            vector=self._embedder.embed([text])[0] if form is Form.VECTORS_ONLY else None,
+            embedder=self._embedder.id if form is Form.VECTORS_ONLY else "",
+            score=item.score,
+            rules=tuple(rule.id for rule in item.decision.rules),
+            facts=_all_facts(memory) if form is Form.FULL else _bare_facts(memory),
+        )
+
+    def _masked(self, memory: Memory) -> str:
+        return self._redactor.redact(memory.text, memory.label.subjects)
+
+    def _pseudonym(self, memory: Memory, destination: str) -> str:
+        named = "\n".join([destination, memory.label.tenant, memory.id]).encode()
+        return hmac.digest(self._key, named, "sha256").hex()[:32]
+
+
+def _bare_facts(memory: Memory) -> dict[str, Any]:
+    return {"memory_type": str(memory.memory_type)}
+
+
+def _all_facts(memory: Memory) -> dict[str, Any]:
+    return {
+        **_bare_facts(memory),
+        "subjects": list(memory.label.subjects),
+        "metadata": dict(memory.metadata),
+        "created_at": memory.created_at.isoformat(),
+        "valid_at": memory.valid_at.isoformat() if memory.valid_at else None,
+    }
