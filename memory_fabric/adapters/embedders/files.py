@@ -30,9 +30,14 @@ def package_directory(package: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-@cache
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal; read once in a process."""
+    """SHA-256 of a file, hexadecimal; read again only when the file changed."""
+    facts = path.stat()
+    return _sha256(path, facts.st_size, facts.st_mtime_ns, facts.st_ino)
+
+
+@cache
+def _sha256(path: Path, *_: int) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
