@@ -34,7 +34,9 @@ Operation = Callable[..., Json]
 
 def operator(home: Home, os_user: str, tenant: str | None) -> Requester:
     """The local operator: whoever may read the home. Bound to one tenant for each request."""
-    name = home.node.settings.tenant(tenant).name
+    settings = home.node.settings
+    # Where several tenants live and none is named, whatever needs one refuses.
+    name = settings.tenant(tenant).name if tenant or len(settings.tenants) == 1 else ""
     return Requester(f"os:{os_user}", name, Role.OPERATOR, frozenset(), all_subjects=True)
 
 
@@ -68,7 +70,7 @@ def app_add(
 ) -> Json:
     """Make an API key; it is shown once and kept only as a hash."""
     node = home.node
-    bound = node.settings.tenant(tenant or requester.tenant).name
+    bound = node.settings.tenant(tenant or requester.tenant or None).name
     check_name(name, "app")
     if not purposes:
         raise InputError(
@@ -84,6 +86,28 @@ def app_add(
         "app": name, "tenant": bound, "role": str(app.role), "purposes": sorted(purposes),
         "all_subjects": all_subjects, "key": f"mf_{key_id}_{secret}",
     }  # fmt: skip
+
+
+def run(home: Home, operation: str, who: Mapping[str, Any], params: Mapping[str, Any]) -> Json:
+    """Run one operation by its name, for an app by its key or else for the local operator.
+
+    Args:
+        who: ``os_user``, and where they were named ``tenant`` and ``key``.
+
+    Raises:
+        NotFound: ``operation-unknown``.
+    """
+    if operation not in OPERATIONS:
+        raise NotFound(
+            "operation-unknown",
+            "There is no such operation.",
+            "Bring the program and the process that serves the home to the same version.",
+        )
+    if key := who.get("key"):
+        requester = authenticate(home, key)
+    else:
+        requester = operator(home, str(who["os_user"]), who.get("tenant"))
+    return OPERATIONS[operation](home, requester, **params)
 
 
 # --- memories -----------------------------------------------------------------------------------
@@ -106,15 +130,31 @@ def add(home: Home, requester: Requester, *, memories: Sequence[Mapping[str, Any
     }
 
 
-def check(home: Home, requester: Requester, *, memories: Sequence[Mapping[str, Any]]) -> Json:
-    """What is wrong with each of the given memories, storing nothing."""
+def add_good(
+    home: Home, requester: Requester, *, memories: Sequence[Mapping[str, Any]], dry: bool = False
+) -> Json:
+    """Remember those of the given memories that can be taken, and say what is wrong with the rest.
+
+    Args:
+        dry: only say it, and store nothing.
+    """
+    node = home.node
+    node.check_tenant(requester)
+    good: list[Draft] = []
     problems: list[Json] = []
     for row, fields in enumerate(memories):
         try:
-            remember.check_draft(home.node, requester, Draft.from_fields(fields))
+            draft = Draft.from_fields(fields)
+            remember.check_draft(node, requester, draft)
+            good.append(draft)
         except MemoryFabricError as error:
             problems.append({"row": row, "code": error.code, "what": error.what, "do": error.do})
-    return {"problems": problems}
+    if dry or not good:
+        return {"results": [], "problems": problems, "receipt": None}
+    with accountable(node, "remember", requester):
+        done = remember.remember(node, requester, good)
+    results = [{"id": name, "event": "ADD"} for name in done.ids]
+    return {"results": results, "problems": problems, "receipt": done.receipt}
 
 
 def search(
@@ -266,6 +306,7 @@ def status(home: Home, requester: Requester) -> Json:
             for site in node.roster
         ],
         "apps": [app.name for app in node.ledger.apps()],
+        "warnings": home.warnings(),
     }
 
 
@@ -289,10 +330,11 @@ def classes_add(home: Home, requester: Requester, *, classes: Sequence[Mapping[s
     node = home.node
     added = []
     for fields in classes:
-        names = fields.get("tenant") or requester.tenant
+        owner_name = node.settings.tenant(fields.get("tenant") or requester.tenant or None).name
         # A draft knows the same words and checks them; the class is what is left of its label.
-        draft = Draft.from_fields({**fields, "memory": "-", "subjects": ["-"], "tenant": None})
-        owner = Requester(requester.name, names, requester.role, frozenset(), True)
+        label = {name: value for name, value in fields.items() if name != "tenant"}
+        draft = Draft.from_fields({"memory": "-", "subjects": ["-"], "label": label})
+        owner = Requester(requester.name, owner_name, requester.role, frozenset(), True)
         added.append(remember.label_for(node, owner, draft).label_class)
     declared = home.declare(added)
     return {"added": [item.to_json() for item in declared], "classes": len(node.settings.classes)}
@@ -390,7 +432,7 @@ def grid_accept(home: Home, requester: Requester, *, document: str, grid_key: st
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "app_add": app_add, "add": add, "check": check, "search": search, "get": get, "page": page,
+    "app_add": app_add, "add": add, "add_good": add_good, "search": search, "get": get, "page": page,
     "forget": forget, "label_set": label_set, "status": status, "verify_site": verify_site,
     "classes_list": classes_list, "classes_add": classes_add, "link": link,
     "explain_policy": explain_policy, "receipts_list": receipts_list, "receipt_show": receipt_show,

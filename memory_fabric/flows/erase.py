@@ -69,6 +69,7 @@ def _erase(
 ) -> Erased:
     """Decide, record, destroy, remove: in this order, so that a crash leaves a record of what is
     still to do, and ``opening.finish_erasures`` does it."""
+    node.check_tenant(requester)
     now = node.clock.now()
     ask = Ask(Act.ERASE, requester, "", node.me, node.me)
     decisions = node.gate.decide(ask, [row.label.state(now) for row in rows])

@@ -53,6 +53,10 @@ class Node:
     check_region: Callable[[str], object]
     writing: threading.RLock = field(default_factory=threading.RLock)
 
+    def check_tenant(self, requester: Requester) -> str:
+        """The one tenant a request is for, or ``tenant-missing``, ``tenant-unknown``."""
+        return self.settings.tenant(requester.tenant or None).name
+
     def check_purpose(self, purpose: str | None, requester: Requester) -> str:
         """A purpose that the bundle knows and the requester's key is bound to.
 
@@ -60,6 +64,7 @@ class Node:
             InputError: ``purpose-missing``, ``purpose-unknown``.
             NotGranted: ``purpose-not-granted``.
         """
+        self.check_tenant(requester)
         if not purpose:
             raise InputError(
                 "purpose-missing",

@@ -53,6 +53,7 @@ def _relabel(
     subject: str | None,
     change: LabelChange,
 ) -> Relabelled:
+    node.check_tenant(requester)
     if change == LabelChange():
         raise InputError("nothing-to-do", "No field of the label is named.", "Name one to change.")
     now = node.clock.now()

@@ -37,7 +37,7 @@ def label_for(node: Node, requester: Requester, draft: Draft) -> Label:
         InputError: ``purpose-unknown``, ``special-unknown``, ``subject-missing`` ...
         NotGranted: ``purpose-not-granted``.
     """
-    tenant = node.settings.tenant(requester.tenant)
+    tenant = node.settings.tenant(requester.tenant or None)
     purposes = draft.purposes
     if not purposes and len(requester.purposes) == 1:
         purposes = requester.purposes

@@ -10,18 +10,30 @@
       run/            lock and local socket
 """
 
+from memory_fabric.adapters.rows import Row, count_rows, read_rows
 from memory_fabric.wiring.create import create_home
 from memory_fabric.wiring.home import Home, open_home
+from memory_fabric.wiring.paths import default_home
 from memory_fabric.wiring.peers import GRID_OPERATIONS, reach
-from memory_fabric.wiring.policies import check_policies, starter_policies, test_policies
+from memory_fabric.wiring.policies import (
+    check_policies,
+    installed_policies,
+    starter_policies,
+    test_policies,
+)
 
 __all__ = [
     "GRID_OPERATIONS",
     "Home",
+    "Row",
     "check_policies",
+    "count_rows",
     "create_home",
+    "default_home",
+    "installed_policies",
     "open_home",
     "reach",
+    "read_rows",
     "starter_policies",
     "test_policies",
 ]

@@ -45,6 +45,9 @@ from memory_fabric.wiring.policies import load_rulebook
 LOCK_WAIT = 10.0
 """Seconds that a command waits for another one on the same home."""
 
+PEER_WAIT = 5.0
+"""Seconds to wait for a neighbour's home that another process has open."""
+
 Progress = Callable[[int, int], None]
 
 
@@ -84,7 +87,7 @@ class Home:
         self._ledger = SqlLedger.open(
             paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor
         )
-        self._neighbours = Neighbours()
+        self._neighbours = Neighbours(_open_peer)
         self.node = Node(
             settings=settings,
             me=me,
@@ -138,6 +141,13 @@ class Home:
             )  # fmt: skip
         self.loaded = opening.load(self.node, self.progress)
 
+    def warnings(self) -> list[str]:
+        """What an operator should know about this machine."""
+        swaps = Path("/proc/swaps")
+        lines = swaps.read_text().splitlines()[1:] if swaps.exists() else []
+        plain = [line.split()[0] for line in lines if not line.startswith(("/dev/dm", "/dev/zram"))]
+        return [f"Swap {name} may put plaintext on a disk; encrypt or disable it." for name in plain]
+
     def declare(self, classes: Iterable[LabelClass]) -> list[LabelClass]:
         """Declare further label classes in ``site.toml``; the new ones among them."""
         node = self.node
@@ -155,7 +165,7 @@ class Home:
 
     def link(self, address: str) -> dict[str, Any]:
         """Make another site known to this one, and the whole grid to both."""
-        return link_homes(self, address)
+        return link_homes(self, address, _open_unloaded)
 
     # --- the roster --------------------------------------------------------------------------
 
@@ -233,6 +243,14 @@ class Home:
             roster = roster.with_site(card)
             file.save(roster, grid.sign, grid.public)
         return roster
+
+
+def _open_peer(path: Path) -> Home:
+    return open_home(path, wait=PEER_WAIT)
+
+
+def _open_unloaded(path: Path) -> Home:
+    return open_home(path, wait=PEER_WAIT, load=False)
 
 
 def open_home(

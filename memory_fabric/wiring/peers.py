@@ -8,20 +8,50 @@ sealed and signed already.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from memory_fabric.adapters.transport import LocalSocket
 from memory_fabric.core.errors import HomeError, InputError, MemoryFabricError, Unavailable
-from memory_fabric.core.places import Site
+from memory_fabric.core.places import Roster, Site
 from memory_fabric.flows.answer import answer
+from memory_fabric.flows.node import Node
 from memory_fabric.wiring.paths import Paths
 
-if TYPE_CHECKING:
-    from memory_fabric.wiring.home import Home
 
-_PEER_WAIT = 5.0
-"""Seconds to wait for a neighbour's home that another process has open."""
+class OpenHome(Protocol):
+    """What letters and linking ask of an open home; ``wiring.home.Home`` is one."""
+
+    path: Path
+    node: Node
+
+    @property
+    def grid_key(self) -> bytes:
+        """The public key that the site accepts rosters from."""
+        ...
+
+    @property
+    def signs_roster(self) -> bool:
+        """Whether the site holds the grid's signing key."""
+        ...
+
+    def publish(self, roster: Roster) -> str:
+        """Sign and take over the next roster; its document."""
+        ...
+
+    def accept(self, document: str, grid_key: bytes) -> None:
+        """Take over a roster from the site that signs it."""
+        ...
+
+    def close(self) -> None:
+        """Release files and lock."""
+        ...
+
+
+Opener = Callable[[Path], OpenHome]
+"""Opens a neighbour's home in this process."""
 
 
 def reach(path: Path) -> LocalSocket | None:
@@ -33,8 +63,9 @@ def reach(path: Path) -> LocalSocket | None:
 class Neighbours:
     """Transport between homes on one machine."""
 
-    def __init__(self) -> None:
-        self._open: dict[str, Home] = {}
+    def __init__(self, opener: Opener) -> None:
+        self._opener = opener
+        self._open: dict[str, OpenHome] = {}
         self._lock = threading.Lock()
 
     def exchange(self, site: Site, letter: bytes) -> bytes:
@@ -58,19 +89,18 @@ class Neighbours:
             while self._open:
                 self._open.popitem()[1].close()
 
-    def _opened(self, address: str) -> Home:
-        from memory_fabric.wiring.home import open_home
-
+    def _opened(self, address: str) -> OpenHome:
         with self._lock:
             if address not in self._open:
-                self._open[address] = open_home(Path(address), wait=_PEER_WAIT)
+                self._open[address] = self._opener(Path(address))
             return self._open[address]
 
 
 class Peer:
     """A home being linked, served or not: the few things that linking asks of it."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, opener: Opener) -> None:
+        self._opener = opener
         self._path = Path(address).resolve()
         self._socket = reach(self._path)
 
@@ -86,13 +116,11 @@ class Peer:
         if self._socket:
             answer: dict[str, Any] = self._socket.call(operation, {"os_user": "site link"}, params)
             return answer
-        from memory_fabric.wiring.home import open_home
-
-        with open_home(self._path, wait=_PEER_WAIT, load=False) as home:
+        with closing(self._opener(self._path)) as home:
             return GRID_OPERATIONS[operation](home, **params)
 
 
-def grid_card(home: Home) -> dict[str, Any]:
+def grid_card(home: OpenHome) -> dict[str, Any]:
     """What a site says of itself when it is linked."""
     return {
         "site": home.node.me.to_json(),
@@ -101,17 +129,20 @@ def grid_card(home: Home) -> dict[str, Any]:
     }
 
 
-def grid_accept(home: Home, document: str, grid_key: str) -> dict[str, Any]:
+def grid_accept(home: OpenHome, document: str, grid_key: str) -> dict[str, Any]:
     """Take over a signed roster."""
     home.accept(document, bytes.fromhex(grid_key))
     return {"sites": len(home.node.roster.sites)}
 
 
-GRID_OPERATIONS = {"grid_card": grid_card, "grid_accept": grid_accept}
+GRID_OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
+    "grid_card": grid_card,
+    "grid_accept": grid_accept,
+}
 """What one home asks of another while linking."""
 
 
-def link_homes(home: Home, address: str) -> dict[str, Any]:
+def link_homes(home: OpenHome, address: str, opener: Opener) -> dict[str, Any]:
     """Add the site at an address to the grid whose roster this site signs, and tell every member.
 
     Raises:
@@ -132,7 +163,7 @@ def link_homes(home: Home, address: str) -> dict[str, Any]:
         )
     if Path(address).resolve() == home.path.resolve():
         raise InputError("link-to-itself", "That is this site.", "Name another home.")
-    peer = Peer(address)
+    peer = Peer(address, opener)
     card = peer.card()
     site = Site.from_json(card["site"])
     if card["sites"] > 1 and bytes.fromhex(card["grid_key"]) != home.grid_key:
@@ -154,7 +185,7 @@ def link_homes(home: Home, address: str) -> dict[str, Any]:
         if member.site_id == home.node.me.site_id:
             continue
         try:
-            (peer if member.site_id == site.site_id else Peer(member.address)).accept(
+            (peer if member.site_id == site.site_id else Peer(member.address, opener)).accept(
                 document, home.grid_key
             )
             told.append(member.site_id)

@@ -23,6 +23,13 @@ def starter_policies() -> Path:
     return packaged if packaged.is_dir() else package.parent / "policies"
 
 
+def installed_policies(home: Path) -> Path:
+    """The bundle installed in a home, or ``home-missing``."""
+    paths = Paths(home)
+    paths.check_complete()
+    return paths.policies
+
+
 def check_policies(directory: Path) -> list[Finding]:
     """Everything that is wrong with a bundle."""
     return check(directory)

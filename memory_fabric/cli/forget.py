@@ -1,0 +1,33 @@
+"""``forget``: a subject with its key, or one memory."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from memory_fabric.cli.session import session
+
+
+def forget(
+    context: typer.Context,
+    subject: Annotated[str | None, typer.Option(help="Erase everything about this subject.")] = None,
+    id: Annotated[str | None, typer.Option(help="Erase one memory.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Where the site has several.")] = None,
+) -> None:
+    """Erase: the key is destroyed and the rows are gone at once, the bytes by compaction."""
+    run = session(context)
+    done = run.run("forget", tenant, subject=subject, id=id)
+    if run.output.as_json:
+        run.output.json(done)
+        return
+    erased = done["erased"]
+    run.output.say(
+        f"Erased at {done['site']}: {erased['memories']} memories, "
+        f"{erased['keys']} key destroyed, bytes compacted away."
+        if erased["keys"]
+        else f"Erased at {done['site']}: {erased['memories']} memories, bytes compacted away."
+    )
+    for remains in done["remains"]:
+        run.output.say(remains, "yellow")
+    run.output.say(f"receipt {done['receipt']}", "dim")

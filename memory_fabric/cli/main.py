@@ -1,0 +1,76 @@
+"""The program: its commands, its global options, and how every error ends it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+
+from memory_fabric import __version__
+from memory_fabric.cli import app, demo, forget, label, policy, recall, receipts, remember, site
+from memory_fabric.cli.output import Output
+from memory_fabric.cli.session import Session
+from memory_fabric.core.errors import MemoryFabricError
+from memory_fabric.wiring import default_home
+
+program = typer.Typer(
+    name="memory-fabric",
+    help="Federated memory that asks the law before it travels.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog="Every command takes --json. Exit codes: 0 done, 1 failed, 2 usage, 3 denied by policy, "
+    "4 policy invalid, 5 integrity violated.",
+)
+
+
+@program.callback(invoke_without_command=False)
+def options(
+    context: typer.Context,
+    home: Annotated[
+        Optional[Path],  # noqa: UP045 - typer reads it at run time
+        typer.Option(help="The site's home; else MEMORY_FABRIC_HOME.", show_default=False),
+    ] = None,
+) -> None:
+    """Options that stand before the command."""
+    context.obj = Session(home or default_home(), context.obj)
+
+
+program.command("demo")(demo.demo)
+program.add_typer(site.commands, name="site")
+program.add_typer(app.commands, name="app")
+program.command("remember")(remember.remember)
+program.command("recall")(recall.recall)
+program.command("forget")(forget.forget)
+program.add_typer(label.commands, name="label")
+program.add_typer(policy.commands, name="policy")
+program.add_typer(receipts.commands, name="receipts")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the program and exit.
+
+    ``--json`` may stand anywhere, also last: it is taken out before the commands read theirs.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    end = given.index("--") if "--" in given else len(given)
+    as_json = "--json" in given[:end]
+    if "--version" in given[:end]:
+        sys.stdout.write(f"memory-fabric {__version__}\n")
+        sys.exit(0)
+    words = [word for word in given[:end] if word != "--json"] + given[end:]
+    output = Output(as_json)
+    # Lance and tokenizers write warnings of their own; what matters, this program says.
+    os.environ.setdefault("RUST_LOG", "error")
+    try:
+        program(args=words, obj=output, standalone_mode=True)
+    except MemoryFabricError as error:
+        output.error(error)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        output.note("Interrupted; what was acknowledged is kept.")
+        sys.exit(130)

@@ -1,0 +1,67 @@
+"""One run of a command against a home: opened here, or reached where it is served."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from memory_fabric import operations
+from memory_fabric.cli.output import Output
+from memory_fabric.wiring import Home, open_home, reach
+
+Call = Callable[..., dict[str, Any]]
+"""An operation's name and parameters in, its JSON out."""
+
+
+class Session:
+    """The home a command works on, and where it prints.
+
+    Args:
+        path: the home.
+        output: of this run.
+    """
+
+    def __init__(self, path: Path, output: Output) -> None:
+        self.path = path
+        self.output = output
+
+    def run(self, operation: str, scope: str | None = None, **params: Any) -> dict[str, Any]:
+        """Run one operation; ``scope`` names the tenant where a site has several."""
+        with self.calls(scope) as call:
+            return call(operation, **params)
+
+    @contextmanager
+    def calls(self, tenant: str | None = None, load: bool = True) -> Iterator[Call]:
+        """Run several operations on the home, opened once."""
+        who = {
+            "os_user": getpass.getuser(),
+            "tenant": tenant,
+            "key": os.environ.get("MEMORY_FABRIC_API_KEY"),
+        }
+        if socket := reach(self.path):
+            yield lambda operation, **params: socket.call(operation, who, params)
+            return
+        with self.open(load) as home:
+            yield lambda operation, **params: operations.run(home, operation, who, params)
+
+    @contextmanager
+    def open(self, load: bool = True) -> Iterator[Home]:
+        """The home, opened in this process, with a bar while its searchable copy is built."""
+        with self.output.progress("Opening the memory stack") as bar:
+            home = open_home(self.path, progress=bar.step, load=load)
+        with home:
+            yield home
+
+
+def session(context: typer.Context) -> Session:
+    """The session that the program's options made."""
+    made = context.obj
+    if not isinstance(made, Session):
+        raise TypeError("a command runs inside the program")
+    return made
