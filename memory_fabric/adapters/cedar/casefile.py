@@ -81,6 +81,10 @@ def _state(node: Node) -> ClassState:
         ["home", "class", "about", "purposes"],
         ["special", "consent", "tenant", "legal-hold", "retention-over"],
     )
+    if not fields["purposes"].items("purposes"):
+        raise fields["purposes"].wrong("Data has at least one purpose.", "Name it.")
+    if "special" in fields and fields["about"].value == "nobody":
+        raise fields["special"].wrong("Special categories are about people.", "Mend one of them.")
     consent = fields["consent"].one_of("consent", Consent) if "consent" in fields else "none"
     label = LabelClass(
         home=_region(fields["home"]),

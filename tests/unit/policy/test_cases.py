@@ -77,6 +77,12 @@ def test_no_cases_is_not_a_pass(bundle: Path) -> None:
         ('people: "3"', 'people: "three"', "whole number"),
         ("approvers: [anna, ben]", "approvers: [anna]", "two approvers"),
         ("class: confidential", "class: privat", "'privat'"),
+        ("purposes: [fraud]", "purposes: []", "at least one purpose"),
+        (
+            "about: people, special: [criminal]",
+            "about: nobody, special: [criminal]",
+            "about people",
+        ),
     ],
 )
 def test_a_mistake_in_a_case_names_its_line(bundle: Path, old: str, new: str, word: str) -> None:
