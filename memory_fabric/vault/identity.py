@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
+from memory_fabric.core.errors import InputError
+
 SIGNATURE_BYTES = 64
 """Length of an Ed25519 signature."""
 SIGNING_SECRET, SEALING_SECRET = "signing", "sealing"
@@ -100,8 +102,15 @@ def seal_to(public: bytes, plain: bytes, info: bytes) -> bytes:
     """Seal bytes so that only the holder of ``public``'s secret opens them, with this ``info``.
 
     Raises:
-        ValueError: ``public`` is not a sealing key.
+        InputError: ``sealing-key-invalid``, ``public`` is no sealing key.
     """
-    mlkem = MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC])
-    x25519 = X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC:])
+    try:
+        mlkem = MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC])
+        x25519 = X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC:])
+    except ValueError:
+        raise InputError(
+            "sealing-key-invalid",
+            "The roster's sealing key of a site is no key; nothing was sent to it.",
+            "Link the site anew.",
+        ) from None
     return _SUITE.encrypt(plain, hpke.MLKEM768X25519PublicKey(mlkem, x25519), info=info)

@@ -356,13 +356,13 @@ class Keyring:
         context = self._context(_EPOCH, self._epoch_id, self._epoch)
         wrapped = self._provider.wrap(self._epoch_key, context)
         # The checksum tells damage, which is seen without any key, from a wrong root key.
-        checksum = hashlib.sha256(context + wrapped).digest()
+        checksum = _checksum(self._epoch_id, self._epoch, wrapped)
         return WrappedKey(self._epoch_id, _EPOCH, self._epoch, wrapped + checksum)
 
     def _unwrap_epoch(self, entry: WrappedKey) -> None:
         context = self._context(_EPOCH, entry.id, entry.epoch)
         wrapped, checksum = entry.wrapped[:-32], entry.wrapped[-32:]
-        if hashlib.sha256(context + wrapped).digest() != checksum:
+        if _checksum(entry.id, entry.epoch, wrapped) != checksum:
             raise _damaged("the entry of the epoch key")
         self._take_epoch(entry.epoch, entry.id, self._provider.unwrap(wrapped, context))
 
@@ -383,6 +383,10 @@ class Keyring:
             raise _damaged(f"the entry of key {entry.id.hex()}") from None
         kind, tenant, name, key = json.loads(plain)
         return HeldKey(entry.id, kind, tenant, name, bytes.fromhex(key))
+
+
+def _checksum(key_id: bytes, epoch: int, wrapped: bytes) -> bytes:
+    return hashlib.sha256(bind(key_id, u64(epoch), wrapped)).digest()
 
 
 def _new_key(kind: str, tenant: str, name: str) -> HeldKey:
