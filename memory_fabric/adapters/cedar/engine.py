@@ -37,7 +37,7 @@ _CLOCK_STEP = timedelta(seconds=60)
 """How long an answer may stand where a rule uses the clock in a way that cannot be foreseen."""
 _ENTITY_LIMIT = 10_000
 """Entities kept between questions at most; beyond it the world is built anew."""
-_POLICY_NAME = re.compile(r"policy(\d+)")
+_POLICY_NAME = re.compile(r"`policy(\d+)`")
 
 
 class CedarEngine:
@@ -112,14 +112,17 @@ class CedarEngine:
     def _ask(self, questions: list[Question], now: datetime) -> list[Verdict]:
         try:
             with self._lock:
-                if self._world is None or not self._world.holds(now):
-                    self._world = World(self._policy, now, self.changes_at(now))
-                requests, entities = self._world.requests(questions, now)
+                world, self._world = self._world, None  # put back only if every entity went in
+                if world is None or not world.holds(now):
+                    world = World(self._policy, now, self.changes_at(now))
+                requests, entities = world.requests(questions, now)
+                self._world = world
             results = is_authorized_batch(
                 requests, self._policy.policy_set, entities, self._policy.schema
             )
-        except (ValueError, TypeError) as error:
-            return [Verdict(False, (), (f"Cedar refused the question: {error}",))] * len(questions)
+        except (ValueError, TypeError, AttributeError) as error:
+            problem = f"the question cannot be put to Cedar: {type(error).__name__}"
+            return [Verdict(False, (), (problem,))] * len(questions)
         return [self._verdict(result) for result in results]
 
     def _verdict(self, result: AuthzResult) -> Verdict:
@@ -131,7 +134,8 @@ class CedarEngine:
         return Verdict(allowed, tuple(self._rules[number] for number in numbers), errors)
 
     def _named(self, match: re.Match[str]) -> str:
-        return self._rules[int(match.group(1))].id
+        number = int(match.group(1))
+        return self._rules[number].id if number < len(self._rules) else match.group()
 
 
 class World:
@@ -159,13 +163,9 @@ class World:
         contexts: dict[Hashable, str] = {}
         requests = [self._request(question, now, contexts) for question in questions]
         if self._fresh:
-            try:
-                self._entities = self._entities.with_added_json_str(
-                    json.dumps(self._fresh), self._policy.schema
-                )
-            except ValueError:
-                self._until = self._since
-                raise
+            self._entities = self._entities.with_added_json_str(
+                json.dumps(self._fresh), self._policy.schema
+            )
             self._fresh = []
         return requests, self._entities
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from memory_fabric.adapters.cedar.register import Register
@@ -41,8 +41,9 @@ def _decimal(number: str) -> Json:
 
 
 def _moment(moment: datetime) -> Json:
-    text = moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return {"__extn": {"fn": "datetime", "arg": text}}
+    text = moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    thousandths = moment.microsecond // 1000
+    return {"__extn": {"fn": "datetime", "arg": f"{text}.{thousandths:03}Z"}}
 
 
 def kind_of(question: Question) -> str:

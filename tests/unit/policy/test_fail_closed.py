@@ -141,6 +141,17 @@ def test_an_unknown_act_denies(permissive: Path, ask: MakeQuestion, now: datetim
     assert verdicts[0].errors
 
 
+def test_what_cannot_be_written_down_denies_and_is_forgotten(
+    permissive: Path, ask: MakeQuestion, now: datetime
+) -> None:
+    engine = CedarEngine(read_bundle(permissive))
+    for odd in (ask(tenant=object()), ask(data_class="privat"), ask(consent="maybe")):
+        (verdict,) = engine.decide([odd], now)
+        assert not verdict.allowed
+        assert verdict.errors
+        assert engine.decide([ask()], now)[0].allowed
+
+
 def test_a_group_of_forms_is_no_form(permissive: Path, ask: MakeQuestion, now: datetime) -> None:
     (verdict,) = CedarEngine(read_bundle(permissive)).decide([ask(form="share")], now)
     assert not verdict.allowed
