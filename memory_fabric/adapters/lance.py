@@ -238,7 +238,10 @@ class LanceStack:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        """Whatever goes wrong on the way to stable storage leaves the change unacknowledged."""
         try:
+            if self._files.failed:
+                raise OSError("a sync failed before")
             yield
         except BaseException as error:
             if not is_read_error(error):

@@ -26,9 +26,14 @@ class SyncedFiles:
 
     Args:
         table: the table's folder.
+
+    Attributes:
+        failed: a sync failed once. The kernel may have dropped what it could not write, and says
+            so only that once: nothing may be built on these files until they are read anew.
     """
 
     def __init__(self, table: Path) -> None:
+        self.failed = False
         self._table = table
         self._synced: set[str] = set()
 
@@ -38,25 +43,29 @@ class SyncedFiles:
         Raises:
             OSError: the disk failed; what the last commit wrote may be lost.
         """
+        try:
+            self._sync_new()
+        except OSError:
+            self.failed = True
+            raise
+
+    def _sync_new(self) -> None:
         present: set[str] = set()
         for folder in _FOLDERS:
             path = self._table / folder
             names = (
                 {f"{folder}/{entry.name}" for entry in os.scandir(path)} if path.is_dir() else set()
             )
-            changed = names.symmetric_difference(self._of(folder))
-            for name in names - self._synced | {name for name in names if name.endswith(_HINT)}:
+            before = {name for name in self._synced if name.startswith(f"{folder}/")}
+            for name in names - before | names & {f"{folder}/{_HINT}"}:
                 _sync(self._table / name)
-            if changed:
+            if names != before:
                 _sync(path)
             present |= names
         if not self._synced:
             _sync(self._table)
             _sync(self._table.parent)
         self._synced = present
-
-    def _of(self, folder: str) -> set[str]:
-        return {name for name in self._synced if name.startswith(f"{folder}/")}
 
 
 def step_over_torn(table: Path, durable: int) -> None:

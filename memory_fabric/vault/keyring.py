@@ -275,6 +275,10 @@ class Keyring:
                 )
             return self._secrets[name].key
 
+    def has_secret(self, name: str) -> bool:
+        """Whether the keyring holds a secret of this name."""
+        return name in self._secrets
+
     def add_secret(self, name: str, value: bytes) -> None:
         """Keep a secret of the site, durably.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from memory_fabric.adapters.lance import TIDY_EVERY, LanceStack
-from memory_fabric.core.errors import HomeError, IntegrityViolated
+from memory_fabric.core.errors import HomeError, IntegrityViolated, Unavailable
 from memory_fabric.core.ports import Stack
 from memory_fabric.core.records import SealedRecord
 from tests.fakes.stack import MemoryStack
@@ -173,10 +174,10 @@ class TestOnDisk:
 
     def test_thousands_of_single_adds_stay_in_few_files(self, home: Path) -> None:
         stack = LanceStack.create(home)
-        records = [a_record(size=100) for _ in range(3 * TIDY_EVERY + 5)]
+        records = [a_record(size=100) for _ in range(2 * TIDY_EVERY + 5)]
         for record in records:
             stack.write([record])
-        assert sum(1 for path in home.rglob("*") if path.is_file()) < 4 * TIDY_EVERY
+        assert sum(1 for path in home.rglob("*") if path.is_file()) < 3 * TIDY_EVERY
         assert content(stack) == as_written(*records)
         assert stack.fetch([record.rid for record in records]) == records
 
@@ -198,6 +199,34 @@ class TestOnDisk:
         assert len(new) >= 3
         assert {str(path) for path in new} <= synced
         assert {str(path.parent) for path in new} <= synced
+
+
+class TestDisk:
+    def test_that_fails_once_is_written_no_more_until_reopened(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        stack = LanceStack.create(home)
+        kept = a_record()
+        durable = stack.write([kept])
+
+        def fail(descriptor: int) -> None:
+            raise OSError(errno.EIO, "input/output error")
+
+        with monkeypatch.context() as failing:
+            failing.setattr(os, "fsync", fail)
+            unwritable(stack)
+        unwritable(stack)
+        assert stack.fetch([kept.rid]) == [kept]
+        again = LanceStack(home, durable=durable)
+        later = a_record()
+        again.write([later])
+        assert again.fetch([kept.rid, later.rid]) == [kept, later]
+
+
+def unwritable(stack: LanceStack) -> None:
+    with pytest.raises(Unavailable) as refused:
+        stack.write([a_record()])
+    assert refused.value.code == "stack-unwritable"
 
 
 class TestCrash:
