@@ -66,6 +66,11 @@ class MiniLmEmbedder:
         return self._id
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        return "all-MiniLM-L6-v2 (ONNX)"
+
+    @property
     def dim(self) -> int:
         """384."""
         return _DIM

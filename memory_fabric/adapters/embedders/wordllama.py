@@ -39,6 +39,11 @@ class StaticEmbedder:
         return self._id
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        return "wordllama (static)"
+
+    @property
     def dim(self) -> int:
         """256."""
         return int(self._table.shape[1])

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+from memory_fabric.adapters.redactor.normal import impossible
 from memory_fabric.adapters.redactor.spans import Span
 
 _EXPANDED = {"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "œ": "oe",
@@ -36,12 +37,16 @@ _COMMON = frozenset(
 
 
 def name_spans(names: Sequence[str]) -> Callable[[str], list[Span]]:
-    """A finder of these names, which are in normal form."""
+    """A finder of these names, which are in normal form.
+
+    Raises:
+        Unavailable: ``redaction-impossible``, a name has nothing that could be recognised.
+    """
     patterns: set[str] = set()
     capitals: set[str] = set()
     for name in names:
         whole = _words(name)
-        patterns.add(_pattern(whole) if whole else re.escape(name))
+        patterns.add(_pattern(whole) if whole else _literal(name))
         for part in whole:
             if sum(map(str.isalpha, part)) < 2:
                 continue
@@ -64,9 +69,17 @@ def name_spans(names: Sequence[str]) -> Callable[[str], list[Span]]:
 
 
 def _words(name: str) -> list[str]:
-    """Runs of letters, marks and digits."""
+    """Runs of letters, marks and digits that hold more than marks."""
     kept = (char if unicodedata.category(char)[0] in "LMN" else " " for char in name)
-    return "".join(kept).split()
+    return [word for word in "".join(kept).split() if _fold(word)]
+
+
+def _literal(name: str) -> str:
+    """A name without any letter is looked for as it stands; one of marks alone cannot be."""
+    folded = _fold(name).strip()
+    if not folded:
+        raise impossible()
+    return re.escape(folded)
 
 
 def _given_names(part: str) -> list[str]:

@@ -49,16 +49,17 @@ def _plain(char: str) -> str:
         case "Cn" if ord(char) in _NEW_EMOJI:
             return char
         case "Cc" | "Cs" | "Co" | "Cn":
-            raise _impossible()
+            raise impossible()
         case _:
             if char == "\ufffd":
-                raise _impossible()
+                raise impossible()
             return char
 
 
-def _impossible() -> Unavailable:
+def impossible() -> Unavailable:
+    """The error for a text, or a name, that cannot be read for certain."""
     return Unavailable(
         "redaction-impossible",
-        "A text holds characters that cannot be read, so that names in it may go unrecognised.",
+        "A text or a name cannot be read for certain, so that a person in it may go unmasked.",
         "Store it as plain Unicode text, without control or private-use characters.",
     )

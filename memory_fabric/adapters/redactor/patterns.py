@@ -46,7 +46,7 @@ _SIMPLE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("NATIONAL_ID", r"(?<!\d) \d{3} [ .-] \d{2} [ .-] \d{4} (?!\d)"),
         ("NATIONAL_ID", r"\b [a-ceghj-prtw-z] [a-ceghj-nprtw-z] (?:[ -]? \d{2}){3} [ -]? [a-d] \b"),
         ("DOCUMENT", r"\b (?=(?:[a-z]*\d){4}) (?=\w*[a-z]) [a-z0-9]{8,14} \b"),
-        ("DOCUMENT", r"\b [a-z]{1,3} [ -]? \d{6,10} \b"),
+        ("DOCUMENT", r"\b [a-z]{1,3} -? \d{6,10} \b"),
         ("NUMBER", r"\d (?: [ ./()-]{0,2} \d ){6,}"),
     )
 )  # fmt: skip
