@@ -20,6 +20,7 @@ from memory_fabric.core.memory import MemoryType
 from memory_fabric.core.places import check_name
 from memory_fabric.core.ports import App
 from memory_fabric.flows import erase, explain, memories, recall, relabel, remember, verify
+from memory_fabric.flows.asking import Query, Reach
 from memory_fabric.flows.node import Node, accountable
 from memory_fabric.flows.reading import Filters
 from memory_fabric.gate.permits import Release, Shown
@@ -177,12 +178,12 @@ def search(
         answer = recall.recall(
             node,
             requester,
-            recall.Query(
+            Query(
                 text=query,
                 purpose=_purpose(requester, purpose),
                 subject=subject,
                 all_subjects=all_subjects,
-                reach=_one_of(recall.Reach, reach, "reach"),
+                reach=_one_of(Reach, reach, "reach"),
                 top_k=top_k,
                 special=frozenset(special),
                 filters=_filters(filters or {}, threshold),

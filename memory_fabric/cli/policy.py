@@ -43,15 +43,16 @@ def test(context: typer.Context, directory: Directory = None) -> None:
     run = session(context)
     report = test_policies(_directory(run, directory))
     if run.output.as_json:
-        run.output.json(report.to_json())
+        cases = [{"case": str(item), "passed": item.passed} for item in report.results]
+        run.output.json({"cases": cases, "uncovered": list(report.uncovered)})
     else:
-        rows = [(c.name, c.expected, c.found) for c in report.failed]
-        if rows:
-            run.output.table("Cases that fail", ("case", "expected", "decided"), rows)
-        run.output.say(f"{len(report.passed)} of {report.total} cases pass.")
+        for failure in report.failures:
+            run.output.say(str(failure), "red")
+        good = len(report.results) - len(report.failures)
+        run.output.say(f"{good} of {len(report.results)} cases come out as written.")
         if report.uncovered:
             run.output.say(f"No case exercises: {', '.join(report.uncovered)}", "yellow")
-    if report.failed:
+    if not report.passed:
         raise typer.Exit(1)
 
 

@@ -70,6 +70,11 @@ class Embedder(Protocol):
         ...
 
     @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
     def dim(self) -> int:
         """Length of a vector."""
         ...

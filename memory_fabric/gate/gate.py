@@ -207,7 +207,7 @@ class Gate:
                     decided[state] = Decision(True, form, plan, verdict.rules)
                 del climbing[state]
         for state in climbing:
-            reasons = unavailable[state] or refusing[state] or [NOTHING_PERMITS]
+            reasons = [*refusing[state], *unavailable[state]] or [NOTHING_PERMITS]
             decided[state] = _denied(*reasons)
         return decided
 

@@ -167,15 +167,15 @@ class Keyring:
             NotFound: ``subject-unknown``, a key was not made yet or is destroyed.
         """
         owners: set[Owner] = {(tenant, subject) for subject in subjects} or {(tenant, None)}
-        with self._lock:
-            held = [self._owners[owner] for owner in owners if owner in self._owners]
+        found = [self._owners.get(owner) for owner in owners]
+        held = [key for key in found if key is not None]
         if len(held) < len(owners):
             raise NotFound(
                 "subject-unknown",
                 "There is no key for one of the subjects: it is erased, or was never stored.",
                 "Store the memory anew if it may be kept.",
             )
-        return tuple(sorted(held, key=lambda key: key.id))
+        return tuple(sorted(held, key=_by_id))
 
     def subject_keys(
         self, tenant: str, subjects: Sequence[str], create: bool = False
@@ -387,6 +387,10 @@ class Keyring:
             raise _damaged(f"the entry of key {entry.id.hex()}") from None
         kind, tenant, name, key = json.loads(plain)
         return HeldKey(entry.id, kind, tenant, name, bytes.fromhex(key))
+
+
+def _by_id(key: HeldKey) -> bytes:
+    return key.id
 
 
 def _checksum(key_id: bytes, epoch: int, wrapped: bytes) -> bytes:

@@ -33,8 +33,8 @@ from memory_fabric.wiring.policies import install_policies, starter_policies
 
 GRID_SECRET = "grid"
 """Name in the keyring of the grid key's seed, at the one site that signs the roster."""
-GRID_PUBLIC = "grid-public"
-"""Name in the keyring of the public grid key that this site accepts rosters from."""
+ACCEPTED_GRID = "grid-accepted"
+"""Name in the keyring of the public grid key that `site link` brought from another site."""
 
 
 def create_home(
@@ -115,7 +115,6 @@ def _furnish(paths: Paths, final: Path, settings: Settings, engine: CedarEngine)
         keyring.add_secret(SIGNING_SECRET, identity.signing_secret)
         keyring.add_secret(SEALING_SECRET, identity.sealing_secret)
         keyring.add_secret(GRID_SECRET, grid)
-        keyring.add_secret(GRID_PUBLIC, grid_signer.public)
     finally:
         store.close()
     LanceStack.create(paths.stack)

@@ -37,7 +37,7 @@ from memory_fabric.vault.identity import SEALING_SECRET, SIGNING_SECRET, Signer,
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.letters import Letters
 from memory_fabric.vault.vault import Vault
-from memory_fabric.wiring.create import GRID_PUBLIC, GRID_SECRET, site_card
+from memory_fabric.wiring.create import ACCEPTED_GRID, GRID_SECRET, site_card
 from memory_fabric.wiring.paths import Paths, model_directory
 from memory_fabric.wiring.peers import Neighbours, link_homes
 from memory_fabric.wiring.policies import load_rulebook
@@ -88,7 +88,7 @@ class Home:
             paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor
         )
         self._neighbours = Neighbours(_open_peer)
-        self.node = Node(
+        self.node: Node = Node(
             settings=settings,
             me=me,
             roster=roster,
@@ -176,7 +176,7 @@ class Home:
     @property
     def grid_key(self) -> bytes:
         """The public key that this site accepts rosters from."""
-        return self.node.keyring.secret(GRID_PUBLIC)
+        return _grid_key(self.node.keyring)
 
     @property
     def signs_roster(self) -> bool:
@@ -213,7 +213,8 @@ class Home:
             raise HomeError(
                 "grid-foreign", "That roster names another site by this name.", "Rename one of them."
             )
-        self.node.keyring.replace_secret(GRID_PUBLIC, grid_key)
+        if grid_key != self.grid_key:
+            self.node.keyring.add_secret(ACCEPTED_GRID, grid_key)
         replace_file(self._paths.roster, document.encode(), durable=True)
         self._use(roster)
 
@@ -229,7 +230,7 @@ class Home:
     def _own_roster(self, settings: Settings, keyring: Keyring, signer: Signer) -> Roster:
         """The roster on disk; a site that is alone keeps its own entry as its settings are."""
         file = RosterFile(self._paths.roster)
-        roster = file.load(keyring.secret(GRID_PUBLIC))
+        roster = file.load(_grid_key(keyring))
         me = roster.sites.get(settings.site_id)
         if me is None or me.signing_key != signer.public:
             raise HomeError(
@@ -239,10 +240,17 @@ class Home:
             )
         card = site_card(settings, me.embedder, me, self.path.resolve())
         grid = Signer(keyring.secret(GRID_SECRET))
-        if card != me and grid.public == keyring.secret(GRID_PUBLIC):
+        if card != me and grid.public == _grid_key(keyring):
             roster = roster.with_site(card)
             file.save(roster, grid.sign, grid.public)
         return roster
+
+
+def _grid_key(keyring: Keyring) -> bytes:
+    """The grid key that `site link` brought, or else the site's own."""
+    if keyring.has_secret(ACCEPTED_GRID):
+        return keyring.secret(ACCEPTED_GRID)
+    return Signer(keyring.secret(GRID_SECRET)).public
 
 
 def _open_peer(path: Path) -> Home:
