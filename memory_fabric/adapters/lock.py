@@ -6,8 +6,6 @@ import fcntl
 import os
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from memory_fabric.core.errors import HomeError
 
@@ -22,16 +20,17 @@ class HomeLock:
 
     Args:
         path: the lock file, ``run/lock`` in the home; its folder is made if need be.
-        wait: seconds to wait for the holder before, so that short calls queue up.
     """
 
-    def __init__(self, path: Path, wait: float = 10.0) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._wait = wait
         self._descriptor: int | None = None
 
-    def acquire(self) -> None:
+    def acquire(self, wait: float = 10.0) -> None:
         """Take the lock.
+
+        Args:
+            wait: seconds to wait for the present holder, so that short calls queue up.
 
         Raises:
             HomeError: ``home-busy``, naming the process that holds it.
@@ -41,7 +40,7 @@ class HomeLock:
         self._path.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            self._take(descriptor)
+            self._take(descriptor, wait)
         except BaseException:
             os.close(descriptor)
             raise
@@ -54,20 +53,8 @@ class HomeLock:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def __enter__(self) -> Self:
-        self.acquire()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
-
-    def _take(self, descriptor: int) -> None:
-        deadline = time.monotonic() + self._wait
+    def _take(self, descriptor: int, wait: float) -> None:
+        deadline = time.monotonic() + wait
         while True:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

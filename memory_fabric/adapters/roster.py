@@ -42,15 +42,31 @@ class RosterFile:
                 f"The roster {self.path} cannot be read.",
                 "Bring it back, or link the sites again with `memory-fabric site link`.",
             ) from None
+        return self.read(content, expected_grid_key, self.path.name)
+
+    @staticmethod
+    def read(
+        document: str | bytes, expected_grid_key: bytes, source: str = "the roster received"
+    ) -> Roster:
+        """The roster in a file's content, if this grid key signed it.
+
+        Args:
+            document: the content, wherever it came from.
+            expected_grid_key: raw Ed25519 public key.
+            source: what an error calls it.
+
+        Raises:
+            IntegrityViolated: ``roster-forged``.
+        """
         try:
-            signed = json.loads(content)
+            signed = json.loads(document)
             roster = Roster.from_json(signed["roster"])
             signature = bytes.fromhex(signed["signature"])
             same_key = bytes.fromhex(signed["grid_key"]) == expected_grid_key
         except (ValueError, KeyError, TypeError, AttributeError, MemoryFabricError):
-            raise self._forged() from None
+            raise _forged(source) from None
         if not same_key or not is_signed(expected_grid_key, roster.canonical(), signature):
-            raise self._forged()
+            raise _forged(source)
         return roster
 
     def save(self, roster: Roster, sign: Callable[[bytes], bytes], public_key: bytes) -> None:
@@ -68,10 +84,11 @@ class RosterFile:
         }
         replace_file(self.path, canonical(signed), durable=True)
 
-    def _forged(self) -> IntegrityViolated:
-        return IntegrityViolated(
-            "roster-forged",
-            f"The roster {self.path.name} is not what this grid's key signed.",
-            "Find out who changed it, and bring the signed roster back.",
-            {"damaged": [self.path.name]},
-        )
+
+def _forged(source: str) -> IntegrityViolated:
+    return IntegrityViolated(
+        "roster-forged",
+        f"{source} is not what this grid's key signed.",
+        "Find out who changed it, and bring the signed roster back.",
+        {"damaged": [source]},
+    )

@@ -77,7 +77,7 @@ def faults(
 
 def _from_row(row: Row[Any], site_id: str, public_key: bytes) -> App | None:
     """The app, or ``None`` where the row is not what the site signed."""
-    body = str(row.body).encode()  # SQLite lets an intruder put anything into a column
+    body = row.body.encode()
     if not is_signed(public_key, _signed_bytes(site_id, body), row.signature):
         return None
     app = _from_json(json.loads(body))

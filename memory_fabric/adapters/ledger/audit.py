@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from memory_fabric.adapters.ledger import apps, catalog
 from memory_fabric.adapters.ledger.anchor import Anchor
 from memory_fabric.adapters.ledger.database import Database
-from memory_fabric.adapters.ledger.log import read_checkpoint, read_log
+from memory_fabric.adapters.ledger.log import check_owner, read_checkpoint, read_log
 from memory_fabric.adapters.signatures import is_signed
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.records import Damage
@@ -19,6 +19,7 @@ def audit(database: Database, anchor: Anchor, site_id: str, public_key: bytes) -
     """Everything that is not as it was written; empty where all is well.
 
     Raises:
+        HomeError: ``home-foreign``, ``ledger-too-new``.
         Unavailable: ``ledger-unreadable``.
     """
     damages: list[Damage] = []
@@ -35,6 +36,7 @@ def _faults(
     database: Database, connection: Connection, anchor: Anchor, site_id: str, public_key: bytes
 ) -> Iterator[str]:
     yield from database.structure_faults(connection)
+    check_owner(database, connection, site_id)
     yield from apps.faults(database, connection, site_id, public_key)
     log = read_log(database, connection)
     yield from log.faults

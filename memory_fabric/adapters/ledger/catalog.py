@@ -110,8 +110,8 @@ def faults(database: Database, connection: Connection, claims: dict[int, str]) -
 def _root(rows: Iterator[Row[Any]]) -> str | None:
     try:
         return records_root((row.rid, row.version, row.digest) for row in rows)
-    except (TypeError, AttributeError, OverflowError):
-        return None  # values that no ledger writes
+    except OverflowError:
+        return None  # a version below zero, which no ledger writes
 
 
 def _newest(connection: Connection, rids: Sequence[bytes]) -> dict[bytes, CatalogEntry]:

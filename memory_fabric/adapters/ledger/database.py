@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Row, create_engine, event
+from sqlalchemy import CompoundSelect, Connection, Row, Select, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
@@ -34,6 +34,8 @@ _OUT_OF_REACH = frozenset(
     }
 )  # fmt: skip
 """SQLite's words for a disk or a neighbour in the way; any other failure is the file's own."""
+
+_Query = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 
 
 class Database:
@@ -109,17 +111,22 @@ class Database:
                 raise self.rolled_back("The file was exchanged while it was open.")
             yield connection
 
-    def rows(self, connection: Connection, statement: Executable) -> Iterator[Row[Any]]:
+    def rows(
+        self,
+        connection: Connection,
+        query: _Query,
+    ) -> Iterator[Row[Any]]:
         """A query's rows, a thousand in memory at a time.
 
         Raises:
-            IntegrityViolated: ``ledger-damaged``, where a column holds another type than its own.
+            IntegrityViolated: ``ledger-damaged``, where a column holds another type than its own,
+                which SQLite lets anybody write.
         """
-        found = connection.execute(statement, execution_options={"yield_per": 1000})
-        try:
-            yield from found
-        except (TypeError, ValueError):
-            raise self.damaged("a column holds a value of another type.") from None
+        types = [column.type.python_type for column in query.selected_columns]
+        for row in connection.execute(query, execution_options={"yield_per": 1000}):
+            if [type(value) for value in row] != types:
+                raise self.damaged("a column holds a value of another type.")
+            yield row
 
     def structure_faults(self, connection: Connection) -> list[str]:
         """What the database engine itself finds broken below the tables."""

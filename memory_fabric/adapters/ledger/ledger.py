@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from memory_fabric.adapters.ledger import apps, catalog
 from memory_fabric.adapters.ledger.anchor import Anchor
 from memory_fabric.adapters.ledger.audit import audit
 from memory_fabric.adapters.ledger.database import Database
-from memory_fabric.adapters.ledger.log import parse, read_checkpoint, read_log
+from memory_fabric.adapters.ledger.log import check_owner, parse, read_checkpoint, read_log
 from memory_fabric.adapters.ledger.tables import (
     CHECKPOINT,
     META,
@@ -173,23 +173,23 @@ class SqlLedger:
 
     def receipt(self, receipt_id: str) -> Mapping[str, Any]:
         """A receipt as JSON with its ``index``, or ``NotFound`` (``receipt-unknown``)."""
-        query = select(RECEIPT.c.leaf, RECEIPT.c.body)
+        query = self._acknowledged().where(RECEIPT.c.id == receipt_id)
         with self._database.reading() as connection:
-            row = connection.execute(query.where(RECEIPT.c.id == receipt_id)).first()
-        if row is None:
+            rows = list(self._database.rows(connection, query))
+        if not rows:
             raise NotFound(
                 "receipt-unknown", "The log has no such receipt.", "Check its id and site."
             )
-        value = self._checked(*row)
+        value = self._checked(rows[0])
         if value["id"] != receipt_id:
-            raise self._database.damaged(f"the entry of receipt {row.leaf} was edited.")
+            raise self._database.damaged(f"the entry of receipt {value['index']} was edited.")
         return value
 
     def receipts(
         self, before: int | None, limit: int, act: str | None = None, outcome: str | None = None
     ) -> list[Mapping[str, Any]]:
         """Receipts, newest first, with ``index`` smaller than ``before``."""
-        query = select(RECEIPT.c.leaf, RECEIPT.c.body)
+        query = self._acknowledged()
         if before is not None:
             query = query.where(RECEIPT.c.leaf < before)
         if act is not None:
@@ -198,14 +198,12 @@ class SqlLedger:
             query = query.where(RECEIPT.c.outcome == outcome)
         query = query.order_by(RECEIPT.c.leaf.desc()).limit(limit)
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        return [self._checked(*row) for row in rows]
+            return [self._checked(row) for row in self._database.rows(connection, query)]
 
     def proof(self, receipt_id: str) -> InclusionProof:
         """Audit path of a receipt against the newest checkpoint."""
-        checkpoint = self._checkpoint
         index = self.receipt(receipt_id)["index"]
-        checkpoint = checkpoint if index < checkpoint.size else self._checkpoint
+        checkpoint = self._checkpoint
         path = self._tree.inclusion_proof(index, checkpoint.size)
         return InclusionProof(index, self._tree.leaf(index), tuple(path), checkpoint)
 
@@ -216,10 +214,10 @@ class SqlLedger:
             IntegrityViolated: ``ledger-damaged``: receipts and catalog do not account for each
                 other; nothing is given.
         """
-        with self._database.reading() as connection:
+        with self._committing, self._database.reading() as connection:
             log = read_log(self._database, connection)
             faults = [*log.faults, *catalog.faults(self._database, connection, log.claims)]
-            if not faults and not self._goes_on_from_here(log.tree):
+            if (log.tree.size, log.tree.root()) != (self._tree.size, self._tree.root()):
                 faults.append("its receipts are not those that its checkpoint covers")
             if faults:
                 raise self._database.damaged(f"{faults[0]}.")
@@ -254,7 +252,7 @@ class SqlLedger:
     def _load(self) -> tuple[Tree, Checkpoint]:
         """The tree over the stored leaf hashes, once it is what the site signed last."""
         with self._database.reading() as connection:
-            self._check_owner(connection)
+            check_owner(self._database, connection, self._site_id)
             checkpoint = read_checkpoint(self._database, connection, self._site_id)
             leaves = select(RECEIPT.c.leaf_hash).order_by(RECEIPT.c.leaf)
             tree = Tree(row[0] for row in self._database.rows(connection, leaves))
@@ -267,23 +265,6 @@ class SqlLedger:
             raise self._database.rolled_back(contradiction)
         return tree, checkpoint
 
-    def _check_owner(self, connection: Connection) -> None:
-        meta = connection.execute(select(META.c.site_id, META.c.schema_version)).first()
-        if meta is None:
-            raise self._database.damaged("it does not say whose it is.")
-        if meta.site_id != self._site_id:
-            raise HomeError(
-                "home-foreign",
-                f"The ledger {self._database.name} belongs to another site.",
-                "Bring this site's own ledger back, or open that site's home.",
-            )
-        if meta.schema_version > SCHEMA_VERSION:
-            raise HomeError(
-                "ledger-too-new",
-                f"The ledger {self._database.name} was written by a newer version.",
-                "Update Memory Fabric.",
-            )
-
     def _check_unmoved(self, connection: Connection, last: Checkpoint) -> None:
         """The database stands where this process left it."""
         stored = read_checkpoint(self._database, connection, self._site_id)
@@ -293,15 +274,17 @@ class SqlLedger:
         if stored != last:
             raise self._database.damaged("somebody else wrote to it while it was open.")
 
-    def _goes_on_from_here(self, tree: Tree) -> bool:
-        """Whether receipts as read are those whose leaves this process holds."""
-        return tree.size <= self._tree.size and tree.root() == self._tree.root(tree.size)
+    def _acknowledged(self) -> Select[int, str]:
+        """Receipts up to the checkpoint; one that is being committed is not there yet."""
+        covered = RECEIPT.c.leaf < self._checkpoint.size
+        return select(RECEIPT.c.leaf, RECEIPT.c.body).where(covered)
 
-    def _checked(self, index: int, body: str) -> dict[str, Any]:
-        """A stored receipt that is the one the tree holds."""
-        raw = str(body).encode()  # SQLite lets an intruder put anything into a column
-        value = parse(raw)
-        if index >= self._tree.size or leaf_hash(raw) != self._tree.leaf(index) or value is None:
+    def _checked(self, row: Row[Any]) -> dict[str, Any]:
+        """A stored receipt that is the one the tree holds, with its ``index``."""
+        index, body = row.leaf, row.body.encode()
+        value = parse(body)
+        known = index >= 0 and self._tree.leaf(index) == leaf_hash(body)
+        if not known or value is None:
             raise self._database.damaged(f"receipt {index} was edited.")
         return {**value, "index": index}
 

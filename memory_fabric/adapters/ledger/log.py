@@ -9,7 +9,8 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from memory_fabric.adapters.ledger.database import Database
-from memory_fabric.adapters.ledger.tables import CHECKPOINT, RECEIPT
+from memory_fabric.adapters.ledger.tables import CHECKPOINT, META, RECEIPT, SCHEMA_VERSION
+from memory_fabric.core.errors import HomeError
 from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
 from memory_fabric.core.receipt import Checkpoint, log_origin
 
@@ -41,7 +42,7 @@ def read_log(database: Database, connection: Connection) -> Log:
         if row.leaf != expected:
             log.faults.append(f"receipt {expected} is missing")
         expected = row.leaf + 1
-        body = str(row.body).encode()  # SQLite lets an intruder put anything into a column
+        body = row.body.encode()
         leaf = leaf_hash(body)
         log.tree.append(leaf)
         receipt = parse(body)
@@ -68,6 +69,30 @@ def read_checkpoint(database: Database, connection: Connection, site_id: str) ->
         raise database.damaged("its signed checkpoint is missing.")
     stored = found[0]
     return Checkpoint(log_origin(site_id), stored.size, stored.root, stored.signature)
+
+
+def check_owner(database: Database, connection: Connection, site_id: str) -> None:
+    """That this is the site's own ledger, in a format that is known here.
+
+    Raises:
+        HomeError: ``home-foreign``, ``ledger-too-new``.
+        IntegrityViolated: ``ledger-damaged``: it does not say.
+    """
+    found = list(database.rows(connection, select(META.c.site_id, META.c.schema_version)))
+    if len(found) != 1:
+        raise database.damaged("it does not say whose it is.")
+    if found[0].site_id != site_id:
+        raise HomeError(
+            "home-foreign",
+            f"The ledger {database.name} belongs to another site.",
+            "Bring this site's own ledger back, or open that site's home.",
+        )
+    if found[0].schema_version > SCHEMA_VERSION:
+        raise HomeError(
+            "ledger-too-new",
+            f"The ledger {database.name} was written by a newer version.",
+            "Update Memory Fabric.",
+        )
 
 
 def parse(body: bytes) -> dict[str, Any] | None:

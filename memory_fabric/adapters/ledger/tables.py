@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Integer
+from sqlalchemy import BigInteger, Integer, Text
 from sqlmodel import Field, SQLModel
 
 SCHEMA_VERSION = 1
@@ -17,7 +17,7 @@ class MetaRow(SQLModel, table=True):
 
     __tablename__ = "meta"
 
-    site_id: str = Field(primary_key=True)
+    site_id: str = Field(sa_type=Text, primary_key=True)
     schema_version: int
 
 
@@ -27,12 +27,12 @@ class ReceiptRow(SQLModel, table=True):
     __tablename__ = "receipt"
 
     leaf: int = Field(primary_key=True, sa_type=_Big, sa_column_kwargs={"autoincrement": False})
-    id: str = Field(unique=True)
-    body: str
+    id: str = Field(sa_type=Text, unique=True)
+    body: str = Field(sa_type=Text)
     leaf_hash: bytes
-    act: str
-    outcome: str
-    at: str
+    act: str = Field(sa_type=Text)
+    outcome: str = Field(sa_type=Text)
+    at: str = Field(sa_type=Text)
 
 
 class CheckpointRow(SQLModel, table=True):
@@ -63,9 +63,9 @@ class AppRow(SQLModel, table=True):
 
     __tablename__ = "app"
 
-    name: str = Field(primary_key=True)
-    key_id: str = Field(unique=True)
-    body: str
+    name: str = Field(sa_type=Text, primary_key=True)
+    key_id: str = Field(sa_type=Text, unique=True)
+    body: str = Field(sa_type=Text)
     signature: bytes
 
 

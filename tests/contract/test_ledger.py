@@ -1,0 +1,213 @@
+"""The port ``Ledger``: what flows count on, from SQL and from the fake alike."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from memory_fabric.adapters.ledger import SqlLedger
+from memory_fabric.core.access import Requester, Role
+from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
+from memory_fabric.core.merkle import leaf_hash, root_from_inclusion
+from memory_fabric.core.ports import App, Ledger
+from memory_fabric.core.receipt import Outcome, Receipt, records_root, touched
+from memory_fabric.core.records import CatalogChange, CatalogEntry
+from tests.fakes.ledger import MemoryLedger
+
+KEY = Ed25519PrivateKey.generate()
+
+
+@pytest.fixture(params=["sql", "memory"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    if request.param == "memory":
+        yield MemoryLedger("fra-1", KEY.sign)
+        return
+    public = KEY.public_key().public_bytes_raw()
+    made = SqlLedger.create(
+        tmp_path / "ledger.db", "fra-1", KEY.sign, public, tmp_path / "ledger.anchor"
+    )
+    yield made
+    made.close()
+
+
+def receipt(
+    change: CatalogChange | None = None, act: str = "recall", outcome: Outcome = Outcome.DONE
+) -> Receipt:
+    rows = touched(change)
+    return Receipt(
+        id=secrets.token_hex(8),
+        at=datetime(2026, 1, 1, tzinfo=UTC),
+        site="fra-1",
+        act=act,
+        outcome=outcome,
+        request={"purpose": "care", "note": "ümlaut \N{SNOWMAN}"},
+        decisions=(),
+        bundle="b" * 64,
+        roster="r" * 64,
+        records_root=records_root(rows) if rows else None,
+    )
+
+
+def entry(version: int = 1, rid: bytes | None = None) -> CatalogEntry:
+    return CatalogEntry(rid or secrets.token_bytes(16), version, secrets.token_bytes(32))
+
+
+def test_an_empty_log_has_a_signed_checkpoint(ledger: Ledger) -> None:
+    checkpoint = ledger.checkpoint()
+    assert (checkpoint.origin, checkpoint.size) == ("memory-fabric/fra-1", 0)
+    KEY.public_key().verify(checkpoint.signature, checkpoint.body)
+    assert ledger.receipts(None, 10) == []
+    assert list(ledger.catalog()) == []
+    assert ledger.verify() == []
+
+
+def test_each_receipt_is_provable_under_a_signed_root(ledger: Ledger) -> None:
+    written = [receipt() for _ in range(9)]
+    committed = [ledger.commit(item) for item in written]
+    assert [item.index for item in committed] == list(range(9))
+    newest = ledger.checkpoint()
+    assert committed[-1].checkpoint == newest
+    KEY.public_key().verify(newest.signature, newest.body)
+    for index, item in enumerate(written):
+        proof = ledger.proof(item.id)
+        assert (proof.index, proof.checkpoint) == (index, newest)
+        assert proof.leaf == leaf_hash(item.canonical())
+        assert root_from_inclusion(proof.leaf, index, 9, proof.path) == newest.root
+
+
+def test_receipts_come_back_as_they_were(ledger: Ledger) -> None:
+    one = receipt()
+    ledger.commit(one)
+    assert ledger.receipt(one.id) == {**one.to_json(), "index": 0}
+    for ask in (ledger.receipt, ledger.proof):
+        with pytest.raises(NotFound) as caught:
+            ask("nobody")
+        assert caught.value.code == "receipt-unknown"
+
+
+def test_receipts_are_listed_newest_first_in_pages(ledger: Ledger) -> None:
+    acts = ["recall", "erase", "recall", "remember", "recall"]
+    for number, act in enumerate(acts):
+        outcome = Outcome.DENIED if number == 2 else Outcome.DONE
+        ledger.commit(receipt(act=act, outcome=outcome))
+
+    def indexes(before: int | None, limit: int, **only: str) -> list[int]:
+        return [item["index"] for item in ledger.receipts(before, limit, **only)]
+
+    assert indexes(None, 2) == [4, 3]
+    assert indexes(3, 2) == [2, 1]
+    assert indexes(1, 9) == [0]
+    assert indexes(None, 9, act="recall") == [4, 2, 0]
+    assert indexes(None, 9, act="recall", outcome="denied") == [2]
+    assert indexes(4, 1, outcome="done") == [3]
+
+
+def test_the_catalog_holds_each_record_in_its_last_version(ledger: Ledger) -> None:
+    kept, changed, erased = entry(), entry(), entry()
+    first = CatalogChange(1, written=[kept, changed, erased])
+    ledger.commit(receipt(first), first)
+    newer = entry(2, changed.rid)
+    second = CatalogChange(2, written=[newer])
+    ledger.commit(receipt(second), second)
+    third = CatalogChange(3, removed=[erased])
+    ledger.commit(receipt(third), third)
+    both = CatalogChange(4, written=[entry(3, changed.rid)], removed=[kept])
+    ledger.commit(receipt(both), both)
+    assert list(ledger.catalog()) == list(both.written)
+    assert ledger.verify() == []
+
+
+def test_a_change_that_does_not_follow_is_refused_whole(ledger: Ledger) -> None:
+    known = entry()
+    change = CatalogChange(1, written=[known])
+    ledger.commit(receipt(change), change)
+    before = ledger.checkpoint()
+    other = entry()
+    for wrong in (
+        CatalogChange(2, written=[other, entry(1, known.rid)]),  # it exists
+        CatalogChange(2, written=[other, entry(3, known.rid)]),  # a version is left out
+        CatalogChange(2, written=[other, entry(2)]),  # it never had a first version
+        CatalogChange(2, written=[other], removed=[entry(1, known.rid)]),  # another digest
+        CatalogChange(2, written=[other], removed=[entry()]),  # unknown
+    ):
+        with pytest.raises(IntegrityViolated):
+            ledger.commit(receipt(wrong), wrong)
+    removal = CatalogChange(2, removed=[known])
+    ledger.commit(receipt(removal), removal)
+    with pytest.raises(IntegrityViolated):
+        ledger.commit(receipt(removal), removal)
+    assert list(ledger.catalog()) == []
+    assert ledger.checkpoint().size == before.size + 1
+    assert ledger.verify() == []
+
+
+def test_a_receipt_must_account_for_its_change(ledger: Ledger) -> None:
+    change = CatalogChange(1, written=[entry()])
+    for wrong in (
+        replace(receipt(change), records_root=None),
+        replace(receipt(change), records_root="0" * 64),
+        replace(receipt(change), site="lon-1"),
+    ):
+        with pytest.raises(ValueError, match="accounts for"):
+            ledger.commit(wrong, change)
+    with pytest.raises(ValueError, match="accounts for"):
+        ledger.commit(receipt(change))
+    assert ledger.checkpoint().size == 0
+
+
+def test_a_receipt_id_is_used_once(ledger: Ledger) -> None:
+    one = receipt()
+    ledger.commit(one)
+    with pytest.raises(InputError) as caught:
+        ledger.commit(one)
+    assert caught.value.code == "receipt-exists"
+    assert ledger.checkpoint().size == 1
+    ledger.commit(receipt())
+    assert ledger.verify() == []
+
+
+def test_committers_and_readers_at_once(ledger: Ledger) -> None:
+    def act(_: int) -> int:
+        change = CatalogChange(1, written=[entry()])
+        mine = receipt(change)
+        committed = ledger.commit(mine, change)
+        proof = ledger.proof(mine.id)
+        root = root_from_inclusion(proof.leaf, proof.index, proof.checkpoint.size, proof.path)
+        assert root == proof.checkpoint.root
+        assert len(list(ledger.catalog())) >= 1
+        return committed.index
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(act, range(48))) == list(range(48))
+    assert ledger.verify() == []
+    assert len(list(ledger.catalog())) == 48
+
+
+def test_apps(ledger: Ledger) -> None:
+    def app(name: str, key_id: str) -> App:
+        requester = Requester(name, "acme", Role.COMPLIANCE, frozenset({"care", "billing"}), True)
+        return App(name, key_id, "h" * 64, requester, datetime(2026, 1, 1, tzinfo=UTC))
+
+    second, first = app("zeta", "k1"), app("alpha", "k2")
+    ledger.add_app(second)
+    ledger.add_app(first)
+    assert ledger.app("k1") == second
+    assert ledger.app("k3") is None
+    assert ledger.apps() == [first, second]
+    same: list[Callable[[], None]] = [
+        lambda: ledger.add_app(app("alpha", "k3")),
+        lambda: ledger.add_app(app("other", "k1")),
+    ]
+    for again in same:
+        with pytest.raises(InputError) as caught:
+            again()
+        assert caught.value.code == "app-exists"
+    assert ledger.apps() == [first, second]
+    assert ledger.verify() == []
