@@ -94,8 +94,12 @@ ibans = st.builds(
     lambda account, between: grouped(iban("DE", account), 4, between), digits(18), separators
 )
 ips = st.ip_addresses().map(str)
-mails = st.builds("{}@{}.{}".format, st.from_regex(r"[a-z]{1,9}[0-9]?", fullmatch=True),
-                  st.from_regex(r"[a-z]{2,9}", fullmatch=True), st.sampled_from(["org", "co.uk"]))  # fmt: skip
+mails = st.builds(
+    "{}@{}.{}".format,
+    st.from_regex(r"[a-z]{1,9}[0-9]?", fullmatch=True),
+    st.from_regex(r"[a-z]{2,9}", fullmatch=True),
+    st.sampled_from(["org", "co.uk"]),
+)
 dates = st.dates(date(1800, 1, 1)).flatmap(
     lambda day: st.sampled_from(
         [f"{day:%d.%m.%Y}", f"{day:%d/%m/%Y}", f"{day:%d %B %Y}", f"{day:%B %d, %Y}", str(day)]
