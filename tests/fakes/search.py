@@ -120,8 +120,9 @@ class BruteSearchCopy:
         found = next(named, None)
         return found and replace(found, text="", vector=b"")
 
-    def of_subject(self, tenant: str, subject: str) -> list[bytes]:
-        return [one.rid for one in self._of(tenant) if subject in one.label.subjects]
+    def of_subject(self, tenant: str, subject: str) -> list[IndexRow]:
+        about = (one for one in self._of(tenant) if subject in one.label.subjects)
+        return [replace(one, text="", vector=b"") for one in about]
 
     def page(self, scope: Scope, after: bytes | None, limit: int) -> list[bytes]:
         rids = [one.rid for one in sorted(self._within(scope), key=lambda one: one.created_at)]

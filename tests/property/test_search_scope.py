@@ -26,9 +26,13 @@ HIDDEN = [
     label("ada", expires_at=NOON),
 ]
 visible = st.builds(row, texts, vectors, st.just(SEEN))
-hidden = st.builds(row, texts, vectors, st.sampled_from(HIDDEN)) | st.builds(
-    row, texts, vectors, st.just(SEEN), created_at=st.just(NOON + timedelta(days=1))
-) | st.builds(row, texts, vectors, st.just(SEEN), memory_type=st.just(MemoryType.WORKING))  # fmt: skip
+late = st.just(NOON + timedelta(days=1))
+working = st.just(MemoryType.WORKING)
+hidden = st.one_of(
+    st.builds(row, texts, vectors, st.sampled_from(HIDDEN)),
+    st.builds(row, texts, vectors, st.just(SEEN), created_at=late),
+    st.builds(row, texts, vectors, st.just(SEEN), memory_type=working),
+)
 WHERE = replace(
     scope(SEEN, subject="ada"),
     created_before=NOON + timedelta(days=1),

@@ -109,7 +109,8 @@ class MemorySearchCopy:
     def of_subject(self, tenant: str, subject: str) -> list[IndexRow]:
         """The rows of all memories about a subject, without texts and vectors (both empty)."""
         with self._lock.reading():
-            return [self._rows.row(slot) for slot in self._rows.of_subject(tenant, subject).tolist()]
+            slots = self._rows.of_subject(tenant, subject)
+            return [self._rows.row(slot) for slot in slots.tolist()]
 
     def page(self, scope: Scope, after: bytes | None, limit: int) -> list[bytes]:
         """Record ids within the scope, by time of creation and writing, after the given one.
