@@ -25,8 +25,10 @@ _PRAGMAS = (
     "temp_store=MEMORY",
     "trusted_schema=OFF",
     "cell_size_check=ON",
-    "busy_timeout=5000",
 )
+BUSY_MILLISECONDS = 5000
+"""How long to wait for a neighbour, a backup say, to let go of the file."""
+
 _OUT_OF_REACH = frozenset(
     {
         sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR,
@@ -193,6 +195,7 @@ def _set_up(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin in `_begin`, not where sqlite3 guesses
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+    connection.execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
 
 
 def _begin(connection: Connection) -> None:
