@@ -15,71 +15,26 @@ keyring that somebody shortened. Byte layout: ``docs/internals/format.md``.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import json
 import secrets
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-from memory_fabric.core.errors import HomeError, IntegrityViolated, NotFound
-from memory_fabric.core.ports import KeyProvider, KeyStore, WrappedKey
-from memory_fabric.vault.binding import KEY_BYTES, NONCE_BYTES, bind, derive, u64
-
-ID_BYTES = 16
-"""Length of a key id: random."""
-
-_FORMAT = "memory-fabric/key/1"
-_PADDING = 256
-_EPOCH, _KEY = "epoch", "key"  # the only kinds that stand readable
-_TABLE, _TENANT, _SUBJECT, _SECRET, _DESTROYED = "table", "tenant", "subject", "secret", "destroyed"
-
-Owner = tuple[str, str | None]
-"""Tenant and subject; no subject for the tenant's own key."""
-
-
-@dataclass(frozen=True, repr=False)
-class HeldKey:
-    """A key in use. Its repr names neither key nor subject.
-
-    Attributes:
-        id: random, 16 bytes; what record headers call it.
-        kind: table, tenant, subject, secret, or the tombstone of a destroyed key.
-        tenant: whose it is; empty for the site's own.
-        name: the subject or the secret's name; for a tombstone empty.
-        key: the secret bytes; for a tombstone the destroyed key's id.
-    """
-
-    id: bytes
-    kind: str
-    tenant: str
-    name: str
-    key: bytes
-
-    @property
-    def owner(self) -> Owner:
-        """Tenant and subject that the key belongs to."""
-        return self.tenant, self.name if self.kind == _SUBJECT else None
-
-    def __repr__(self) -> str:
-        return f"HeldKey({self.id.hex()})"
+from memory_fabric.core.errors import HomeError, NotFound
+from memory_fabric.core.ports import KeyProvider, KeyStore
+from memory_fabric.vault.binding import bind, derive
+from memory_fabric.vault.epoch import EPOCH, EpochKey, HeldKey, Kind, Owner, keyring_damaged
 
 
 class Keyring:
     """All keys of an open site. Safe to share between threads. Use ``create`` or ``open``."""
 
-    def __init__(self, store: KeyStore, provider: KeyProvider, site_id: str) -> None:
-        self.site_id = site_id
+    def __init__(self, store: KeyStore, provider: KeyProvider, epoch_key: EpochKey) -> None:
+        self.site_id = epoch_key.site_id
         self._store = store
         self._provider = provider
+        self._epoch_key = epoch_key
         self._lock = threading.RLock()
-        self._epoch = 0
-        self._epoch_id = b""
-        self._epoch_key = b""
         self._held: dict[bytes, HeldKey] = {}
         self._owners: dict[Owner, HeldKey] = {}
         self._secrets: dict[str, HeldKey] = {}
@@ -99,10 +54,9 @@ class Keyring:
                 "There is a keyring here already.",
                 "Open it, or choose another home: a second one would orphan its memories.",
             )
-        keyring = cls(store, provider, site_id)
-        keyring._take_epoch(1, secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES))
-        table = _new_key(_TABLE, "", "")
-        store.put([keyring._wrapped_epoch(), keyring._wrap(table)])
+        keyring = cls(store, provider, EpochKey.new(site_id, 1))
+        table = HeldKey.new(Kind.TABLE)
+        store.put([keyring._epoch_key.entry(provider), keyring._epoch_key.wrap(table)])
         keyring._hold(table)
         return keyring
 
@@ -121,29 +75,31 @@ class Keyring:
                 "The keyring is empty.",
                 "Restore it from its escrow; without it the memories cannot be opened.",
             )
-        keyring = cls(store, provider, site_id)
-        epochs = [entry for entry in entries if entry.kind == _EPOCH]
+        epochs = [entry for entry in entries if entry.kind == EPOCH]
         if len(epochs) != 1:
-            raise _damaged("the entry of the epoch key")
-        keyring._unwrap_epoch(epochs[0])
-        for entry in entries:
-            if entry.kind != _EPOCH:
-                keyring._hold(keyring._unwrap(entry))
+            raise keyring_damaged("the entry of the epoch key")
+        keyring = cls(store, provider, EpochKey.from_entry(epochs[0], provider, site_id))
+        keys = [keyring._epoch_key.unwrap(entry) for entry in entries if entry.kind != EPOCH]
+        destroyed = {key.key for key in keys if key.kind is Kind.DESTROYED}
+        for key in keys:
+            if key.id not in destroyed:
+                keyring._hold(key)
         if keyring._table is None:
-            raise _damaged("the entry of the table key")
-        keyring._finish_destroying()
+            raise keyring_damaged("the entry of the table key")
+        if left := [key.id for key in keys if key.id in destroyed]:
+            store.destroy(left)
         return keyring
 
     @property
     def epoch(self) -> int:
         """Number of the current epoch; 1 at first."""
-        return self._epoch
+        return self._epoch_key.number
 
     @property
     def table_key(self) -> bytes:
         """The key that seals record headers; the same in every epoch."""
         if self._table is None:
-            raise _damaged("the entry of the table key")
+            raise keyring_damaged("the entry of the table key")
         return self._table.key
 
     def ensure(self, owners: Iterable[Owner]) -> None:
@@ -153,10 +109,10 @@ class Keyring:
             if not wanted:
                 return
             made = [
-                _new_key(_TENANT if subject is None else _SUBJECT, tenant, subject or "")
+                HeldKey.new(Kind.TENANT if subject is None else Kind.SUBJECT, tenant, subject or "")
                 for tenant, subject in wanted
             ]
-            self._store.put([self._wrap(key) for key in made])
+            self._store.put([self._epoch_key.wrap(key) for key in made])
             for key in made:
                 self._hold(key)
 
@@ -209,7 +165,7 @@ class Keyring:
         """
         held = self._held.get(key_id)
         if held is None and key_id not in self._destroyed:
-            raise _damaged(f"key {key_id.hex()}, which is missing")
+            raise keyring_damaged(f"key {key_id.hex()}, which is missing")
         return held
 
     def knows(self, tenant: str, subject: str) -> bool:
@@ -247,17 +203,15 @@ class Keyring:
         """
         with self._lock:
             doomed = [key_id for key_id in dict.fromkeys(key_ids) if key_id in self._held]
-            if any(self._held[key_id].kind != _SUBJECT for key_id in doomed):
+            if any(self._held[key_id].kind is not Kind.SUBJECT for key_id in doomed):
                 raise ValueError("only a subject's key is ever destroyed")
             if doomed:
-                tombstones = [
-                    HeldKey(secrets.token_bytes(ID_BYTES), _DESTROYED, "", "", key_id)
-                    for key_id in doomed
-                ]
-                self._store.put([self._wrap(tombstone) for tombstone in tombstones])
+                tombstones = [HeldKey.new(Kind.DESTROYED, key=key_id) for key_id in doomed]
+                self._store.put([self._epoch_key.wrap(tombstone) for tombstone in tombstones])
                 for tombstone in tombstones:
                     self._hold(tombstone)
-                self._finish_destroying()
+                    self._owners.pop(self._held.pop(tombstone.key).owner)
+                self._store.destroy(doomed)
             return len(doomed)
 
     def secret(self, name: str) -> bytes:
@@ -292,8 +246,8 @@ class Keyring:
                     f"The keyring holds a secret {name!r} already.",
                     "A secret is never overwritten: others rely on it.",
                 )
-            held = HeldKey(secrets.token_bytes(ID_BYTES), _SECRET, "", name, value)
-            self._store.put([self._wrap(held)])
+            held = HeldKey.new(Kind.SECRET, name=name, key=value)
+            self._store.put([self._epoch_key.wrap(held)])
             self._hold(held)
 
     def commitment(self, tenant: str, subject: str) -> str:
@@ -315,98 +269,27 @@ class Keyring:
             The new epoch's number.
         """
         with self._lock:
-            before = self._epoch, self._epoch_id, self._epoch_key
-            self._take_epoch(
-                self._epoch + 1, secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES)
-            )
-            try:
-                rewrapped = [self._wrap(key) for key in self._held.values()]
-                self._store.replace([self._wrapped_epoch(), *rewrapped])
-            except BaseException:
-                self._take_epoch(*before)
-                raise
-            return self._epoch
+            renewed = EpochKey.new(self.site_id, self._epoch_key.number + 1)
+            rewrapped = [renewed.wrap(key) for key in self._held.values()]
+            self._store.replace([renewed.entry(self._provider), *rewrapped])
+            self._epoch_key = renewed
+            return renewed.number
 
     def _hold(self, key: HeldKey) -> None:
         """Take a key into use, refusing a second one for the same owner."""
         self._held[key.id] = key
         match key.kind:
-            case "table" if self._table is None:
+            case Kind.TABLE if self._table is None:
                 self._table = key
-            case "tenant" | "subject" if key.owner not in self._owners:
+            case Kind.TENANT | Kind.SUBJECT if key.owner not in self._owners:
                 self._owners[key.owner] = key
-            case "secret" if key.name not in self._secrets:
+            case Kind.SECRET if key.name not in self._secrets:
                 self._secrets[key.name] = key
-            case "destroyed":
+            case Kind.DESTROYED:
                 self._destroyed.add(key.key)
             case _:
-                raise _damaged(f"key {key.id.hex()}, which is there twice")
-
-    def _finish_destroying(self) -> None:
-        doomed = [key_id for key_id in self._destroyed if key_id in self._held]
-        for key_id in doomed:
-            held = self._held.pop(key_id)
-            self._owners.pop(held.owner, None)
-        if doomed:
-            self._store.destroy(doomed)
-
-    def _take_epoch(self, epoch: int, epoch_id: bytes, key: bytes) -> None:
-        self._epoch, self._epoch_id, self._epoch_key = epoch, epoch_id, key
-
-    def _context(self, kind: str, key_id: bytes, epoch: int) -> bytes:
-        return bind(_FORMAT, self.site_id, kind, key_id, u64(epoch))
-
-    def _wrapped_epoch(self) -> WrappedKey:
-        context = self._context(_EPOCH, self._epoch_id, self._epoch)
-        wrapped = self._provider.wrap(self._epoch_key, context)
-        # The checksum tells damage, which is seen without any key, from a wrong root key.
-        checksum = _checksum(self._epoch_id, self._epoch, wrapped)
-        return WrappedKey(self._epoch_id, _EPOCH, self._epoch, wrapped + checksum)
-
-    def _unwrap_epoch(self, entry: WrappedKey) -> None:
-        context = self._context(_EPOCH, entry.id, entry.epoch)
-        wrapped, checksum = entry.wrapped[:-32], entry.wrapped[-32:]
-        if _checksum(entry.id, entry.epoch, wrapped) != checksum:
-            raise _damaged("the entry of the epoch key")
-        self._take_epoch(entry.epoch, entry.id, self._provider.unwrap(wrapped, context))
-
-    def _wrap(self, key: HeldKey) -> WrappedKey:
-        plain = json.dumps([key.kind, key.tenant, key.name, key.key.hex()]).encode()
-        padded = plain.ljust(-len(plain) % _PADDING + len(plain))
-        nonce = secrets.token_bytes(NONCE_BYTES)
-        context = self._context(_KEY, key.id, self._epoch)
-        sealed = AESGCM(self._epoch_key).encrypt(nonce, padded, context)
-        return WrappedKey(key.id, _KEY, self._epoch, nonce + sealed)
-
-    def _unwrap(self, entry: WrappedKey) -> HeldKey:
-        nonce, sealed = entry.wrapped[:NONCE_BYTES], entry.wrapped[NONCE_BYTES:]
-        context = self._context(entry.kind, entry.id, entry.epoch)
-        try:
-            plain = AESGCM(self._epoch_key).decrypt(nonce, sealed, context)
-        except (InvalidTag, ValueError):
-            raise _damaged(f"the entry of key {entry.id.hex()}") from None
-        kind, tenant, name, key = json.loads(plain)
-        return HeldKey(entry.id, kind, tenant, name, bytes.fromhex(key))
+                raise keyring_damaged(f"key {key.id.hex()}, which is there twice")
 
 
 def _by_id(key: HeldKey) -> bytes:
     return key.id
-
-
-def _checksum(key_id: bytes, epoch: int, wrapped: bytes) -> bytes:
-    return hashlib.sha256(bind(key_id, u64(epoch), wrapped)).digest()
-
-
-def _new_key(kind: str, tenant: str, name: str) -> HeldKey:
-    return HeldKey(
-        secrets.token_bytes(ID_BYTES), kind, tenant, name, secrets.token_bytes(KEY_BYTES)
-    )
-
-
-def _damaged(what: str) -> IntegrityViolated:
-    return IntegrityViolated(
-        "keyring-damaged",
-        f"The keyring is not as it was written: {what}.",
-        "Restore the keyring from its escrow.",
-        {"damaged": ["keyring"]},
-    )

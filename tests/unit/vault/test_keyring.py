@@ -175,8 +175,10 @@ class TestDestroying:
             with pytest.raises(KeyboardInterrupt):
                 bench.keyring.destroy_keys([ada.id])
         assert ada.id in bench.store.entries
+        bench.keyring.subject_keys("acme", ["ada"], create=True)
         bench.reopen()
-        assert not bench.keyring.knows("acme", "ada")
+        assert bench.keyring.by_id(ada.id) is None
+        assert bench.keyring.key_ids("acme", "ada") != [ada.id]
         assert ada.id not in bench.store.entries
 
     def test_takes_subjects_keys_only(self, bench: Bench) -> None:
