@@ -61,7 +61,7 @@ class Duties:
             label_class=memory.label.label_class,
             memory=None if form is Form.VECTORS_ONLY else text,
             vector=self._embedder.embed([text])[0] if form is Form.VECTORS_ONLY else None,
-            embedder=memory.embedder,
+            embedder=self._embedder.id if form is Form.VECTORS_ONLY else memory.embedder,
             score=item.score,
             rules=tuple(rule.id for rule in item.decision.rules),
             facts=_all_facts(memory) if form is Form.FULL else _bare_facts(memory),

@@ -201,7 +201,7 @@ class Gate:
                     refusing[state] += verdict.rules
                     continue
                 elif form is not None and form not in self._available:
-                    unavailable[state] += [FORM_NOT_AVAILABLE, *verdict.rules]
+                    unavailable[state] = [FORM_NOT_AVAILABLE]
                     continue
                 else:
                     decided[state] = Decision(True, form, plan, verdict.rules)
