@@ -3,8 +3,9 @@
 Where few rows are in scope all are compared exactly. Where many are, faiss scans the sign codes
 of the rows in scope (Hamming distance follows the angle: Charikar, STOC 2002) and the best few
 hundred are compared exactly. No graph is walked: a path through rows outside the scope would
-make the answer depend on them. For the same reason each product is summed by itself, row by
-row, and not by a matrix product, whose rounding depends on where a row lies among the others.
+make the answer depend on them. Each product is summed by itself, and not by a matrix product,
+whose rounding depends on where a row lies among others: equal vectors have equal scores, and a
+row's score does not change because its neighbours did.
 """
 
 from __future__ import annotations

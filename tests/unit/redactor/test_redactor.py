@@ -93,6 +93,8 @@ def test_plain_facts_are_left(text):
         ("A\u200bd\u200da", ["Ada"]),
         ("A\u00adda", ["Ada"]),
         ("A\u034fda", ["Ada"]),
+        ("A\u3164da", ["Ada"]),
+        ("A\u2800da", ["Ada"]),
         ("Ａｄａ", ["Ada"]),
         ("𝐀𝐝𝐚", ["Ada"]),
         ("\u0410d\u0430", ["Ada"]),
