@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,20 @@ _LONGEST = 100
 """Bytes of a socket's path at most; sockaddr_un holds 108, on some systems 104."""
 
 
-def bindable(path: Path) -> str:
+@contextmanager
+def bindable(path: Path) -> Iterator[str]:
     """A name of the socket that fits into an address, however deep the home lies.
 
     Linux resolves ``/proc/self/fd``; elsewhere a home with so long a path cannot be served.
     """
     if len(os.fsencode(path)) <= _LONGEST:
-        return str(path)
+        yield str(path)
+        return
     directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-    return f"/proc/self/fd/{directory}/{path.name}"
+    try:
+        yield f"/proc/self/fd/{directory}/{path.name}"
+    finally:
+        os.close(directory)
 
 
 class LocalSocket:
@@ -72,15 +78,13 @@ class LocalSocket:
         raise from_problem(reply.json())
 
     def _post(self, path: str, body: bytes | Mapping[str, Any]) -> httpx.Response:
-        name = bindable(self._path)
-        try:
-            with httpx.Client(transport=httpx.HTTPTransport(uds=name), timeout=_TIMEOUT) as client:
-                if isinstance(body, bytes):
-                    return client.post(f"http://site{path}", content=body)
-                return client.post(f"http://site{path}", json=body)
-        finally:
-            if name.startswith("/proc/self/fd/"):
-                os.close(int(name.split("/")[4]))
+        with (
+            bindable(self._path) as name,
+            httpx.Client(transport=httpx.HTTPTransport(uds=name), timeout=_TIMEOUT) as client,
+        ):
+            if isinstance(body, bytes):
+                return client.post(f"http://site{path}", content=body)
+            return client.post(f"http://site{path}", json=body)
 
 
 def _gone() -> Unavailable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import struct
 from collections.abc import Mapping
@@ -76,9 +77,6 @@ class Draft:
             flat[name] = value
         if not isinstance(flat.get("memory", ""), str):
             raise _malformed("`memory` is not text")
-        metadata = flat.get("metadata", {})
-        if not isinstance(metadata, Mapping):
-            raise _malformed("`metadata` is not an object")
         return cls(
             text=check_text(flat.get("memory", "")),
             subjects=check_subjects(_words(flat.get("subjects", ()), "subjects")),
@@ -92,7 +90,7 @@ class Draft:
             legal_hold=bool(_flag(flat.get("legal_hold"), "legal_hold")),
             expires_at=moment(flat.get("expires_at"), "expires_at"),
             valid_at=moment(flat.get("valid_at"), "valid_at"),
-            metadata=metadata,
+            metadata=_metadata(flat.get("metadata", {})),
             vector=_vector(flat.get("embedding")),
             embedder=flat.get("embedder"),
         )
@@ -102,6 +100,17 @@ def _malformed(why: str) -> InputError:
     return InputError(
         "row-malformed", f"A memory cannot be read: {why}.", "See docs/reference/fields.md."
     )
+
+
+def _metadata(value: Any) -> Mapping[str, Any]:
+    """An object that can be written as JSON in UTF-8."""
+    if not isinstance(value, Mapping):
+        raise _malformed("`metadata` is not an object")
+    try:
+        json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):
+        raise _malformed("`metadata` is not JSON") from None
+    return value
 
 
 def _words(value: Any, name: str) -> tuple[str, ...]:

@@ -97,7 +97,7 @@ def check_text(text: str, what: str = "memory") -> str:
             f"The {what} has {len(stripped):,} characters; {MAX_TEXT:,} fit.",
             "Split it into several.",
         )
-    if any(0xD800 <= ord(char) <= 0xDFFF for char in stripped):
+    if not _is_unicode(stripped):
         raise InputError(
             "text-not-unicode", f"The {what} holds half a surrogate pair.", "Send valid Unicode."
         )
@@ -107,10 +107,10 @@ def check_text(text: str, what: str = "memory") -> str:
 def check_subjects(subjects: tuple[str, ...]) -> tuple[str, ...]:
     """The subjects, trimmed, each once, in order; or ``subject-invalid``, ``subjects-too-many``."""
     trimmed = tuple(dict.fromkeys(subject.strip() for subject in subjects))
-    if any(not subject or len(subject) > MAX_NAME for subject in trimmed):
+    if not all(0 < len(name) <= MAX_NAME and _is_unicode(name) for name in trimmed):
         raise InputError(
             "subject-invalid",
-            "A subject is empty or too long.",
+            "A subject is empty, too long, or not valid Unicode.",
             f"Name each subject in 1 to {MAX_NAME} characters.",
         )
     if len(trimmed) > MAX_SUBJECTS:
@@ -120,3 +120,8 @@ def check_subjects(subjects: tuple[str, ...]) -> tuple[str, ...]:
             "Split it into several.",
         )
     return trimmed
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether the text can be written as UTF-8: it holds no half of a surrogate pair."""
+    return not any(0xD800 <= ord(char) <= 0xDFFF for char in text)

@@ -1,16 +1,17 @@
 """The only place that knows both flows and adapters: makes, opens, links and serves homes.
 
-    home/
-      site.toml       the operator's settings
-      roster.json     the sites of the grid, signed by the grid key
-      keys/           root.key, keyring.db (wrapped keys), ledger.checkpoint (anchor of the log)
-      stack/          the sealed LanceDB table
-      ledger.db       catalog, receipts, apps
-      bundle/         policies/ (installed), validated/ (the last that passed every check)
-      run/            lock and local socket
+home/
+site.toml       the operator's settings
+roster.json     the sites of the grid, signed by the grid key
+keys/           root.key, keyring.db (wrapped keys), ledger.checkpoint (anchor of the log)
+stack/          the sealed LanceDB table
+ledger.db       catalog, receipts, apps
+bundle/         policies/ (installed), validated/ (the last that passed every check)
+run/            lock and local socket
 """
 
 from memory_fabric.adapters.rows import Row, count_rows, read_rows
+from memory_fabric.adapters.transport import bindable
 from memory_fabric.wiring.create import create_home
 from memory_fabric.wiring.home import Home, open_home
 from memory_fabric.wiring.paths import default_home
@@ -26,6 +27,7 @@ __all__ = [
     "GRID_OPERATIONS",
     "Home",
     "Row",
+    "bindable",
     "check_policies",
     "count_rows",
     "create_home",
