@@ -143,9 +143,12 @@ def starter_classes(
     region: Region, tenant: str, purposes: Iterable[str], specials: Iterable[str]
 ) -> list[LabelClass]:
     """What ``site init`` declares: each purpose with each data class, personal or not, with
-    consent or without, and health data for care where the bundle knows both words."""
+    consent or without, and health data for care where the bundle knows both words.
+    """
     purposes = tuple(purposes)
-    kinds = [(purpose, personal, frozenset[str]()) for purpose in purposes for personal in (True, False)]
+    kinds = [
+        (purpose, personal, frozenset[str]()) for purpose in purposes for personal in (True, False)
+    ]
     if "care" in purposes and "health" in set(specials):
         kinds.append(("care", True, frozenset({"health"})))
     return [
@@ -233,7 +236,9 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
 def _known(table: Mapping[str, Any], name: str, known: set[str]) -> Mapping[str, Any]:
     unknown = sorted(set(table) - known)
     if unknown:
-        raise ValueError(f"[{name}] has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}")
+        raise ValueError(
+            f"[{name}] has no setting {unknown[0]!r}; it has {', '.join(sorted(known))}"
+        )
     return table
 
 
@@ -251,8 +256,12 @@ def new_document(settings: Settings) -> str:
     site["region"] = str(settings.region)
     site["region"].comment("ISO 3166; the home region of what is remembered here")
     site["tier"] = str(settings.tier)
-    site.add(tomlkit.comment("Transfer instruments signed, and blocs that this site itself belongs to,"))
-    site.add(tomlkit.comment('each with its last valid day or "", such as {"eu-scc" = "2027-12-31"}.'))
+    site.add(
+        tomlkit.comment("Transfer instruments signed, and blocs that this site itself belongs to,")
+    )
+    site.add(
+        tomlkit.comment('each with its last valid day or "", such as {"eu-scc" = "2027-12-31"}.')
+    )
     site["instruments"] = _inline(settings.instruments)
     site["memberships"] = _inline(settings.memberships)
     site["transfer_risk_assessed"] = settings.transfer_risk_assessed
@@ -272,7 +281,9 @@ def new_document(settings: Settings) -> str:
         plans[str(form)] = tomlkit.item(settings.plans[form].to_json())
     document["plans"] = plans
     labels = tomlkit.table()
-    labels.add(tomlkit.comment("The label classes that memories may have: policy decides on each of them."))
+    labels.add(
+        tomlkit.comment("The label classes that memories may have: policy decides on each of them.")
+    )
     labels.add(tomlkit.comment("`memory-fabric site classes add` declares more."))
     labels["classes"] = tomlkit.array("[\n]")
     document["labels"] = labels

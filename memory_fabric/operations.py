@@ -15,7 +15,7 @@ from typing import Any
 from memory_fabric.core.access import Requester, Role, named
 from memory_fabric.core.drafts import Draft, moment
 from memory_fabric.core.errors import InputError, MemoryFabricError, NotFound, Unauthenticated
-from memory_fabric.core.labels import Consent, DataClass, LabelChange, LabelClass
+from memory_fabric.core.labels import Consent, DataClass, LabelChange
 from memory_fabric.core.memory import MemoryType
 from memory_fabric.core.places import check_name
 from memory_fabric.core.ports import App
@@ -323,7 +323,9 @@ def verify_site(home: Home, requester: Requester) -> Json:
 
 def classes_list(home: Home, requester: Requester) -> Json:
     """The declared label classes."""
-    return {"classes": [{**item.to_json(), "text": str(item)} for item in home.node.settings.classes]}
+    return {
+        "classes": [{**item.to_json(), "text": str(item)} for item in home.node.settings.classes]
+    }
 
 
 def classes_add(home: Home, requester: Requester, *, classes: Sequence[Mapping[str, Any]]) -> Json:
@@ -419,7 +421,11 @@ def receipts_verify(home: Home, requester: Requester) -> Json:
 def checkpoint(home: Home, requester: Requester) -> Json:
     """The newest signed root of the log, also as a C2SP note."""
     newest = home.node.ledger.checkpoint()
-    return {**newest.to_json(), "public_key": home.node.me.signing_key.hex(), "note": newest.body.decode()}
+    return {
+        **newest.to_json(),
+        "public_key": home.node.me.signing_key.hex(),
+        "note": newest.body.decode(),
+    }
 
 
 def grid_card(home: Home, requester: Requester) -> Json:
@@ -433,12 +439,12 @@ def grid_accept(home: Home, requester: Requester, *, document: str, grid_key: st
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "app_add": app_add, "add": add, "add_good": add_good, "search": search, "get": get, "page": page,
-    "forget": forget, "label_set": label_set, "status": status, "verify_site": verify_site,
-    "classes_list": classes_list, "classes_add": classes_add, "link": link,
-    "explain_policy": explain_policy, "receipts_list": receipts_list, "receipt_show": receipt_show,
-    "receipt_proof": receipt_proof, "receipts_verify": receipts_verify, "checkpoint": checkpoint,
-    "grid_card": grid_card, "grid_accept": grid_accept,
+    operation.__name__: operation
+    for operation in (
+        app_add, add, add_good, search, get, page, forget, label_set, status, verify_site,
+        classes_list, classes_add, link, explain_policy, receipts_list, receipt_show,
+        receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
+    )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
 
@@ -471,7 +477,9 @@ def _result(node: Node, site_id: str, item: Shown) -> Json:
 
 
 def _released(node: Node, released: Release) -> list[Json]:
-    return [_result(node, part.permit.origin, item) for part in released.parts for item in part.items]
+    return [
+        _result(node, part.permit.origin, item) for part in released.parts for item in part.items
+    ]
 
 
 def _may_see(requester: Requester, receipt: Mapping[str, Any]) -> bool:
@@ -518,7 +526,9 @@ def _change(fields: Mapping[str, Any]) -> LabelChange:
     known = {"data_class", "personal", "special", "purposes", "consent", "legal_hold", "expires_at"}
     if unknown := set(fields) - known:
         raise InputError(
-            "label-invalid", f"A label has no {len(unknown)} such field(s).", f"Use {', '.join(sorted(known))}."
+            "label-invalid",
+            f"A label has no {len(unknown)} such field(s).",
+            f"Use {', '.join(sorted(known))}.",
         )
     data_class, consent = fields.get("data_class"), fields.get("consent")
     return LabelChange(

@@ -11,7 +11,9 @@ from memory_fabric.cli.session import session
 
 def forget(
     context: typer.Context,
-    subject: Annotated[str | None, typer.Option(help="Erase everything about this subject.")] = None,
+    subject: Annotated[
+        str | None, typer.Option(help="Erase everything about this subject.")
+    ] = None,
     id: Annotated[str | None, typer.Option(help="Erase one memory.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Where the site has several.")] = None,
 ) -> None:

@@ -34,7 +34,8 @@ def set_label(
     tenant: Annotated[str | None, typer.Option(help="Where the site has several.")] = None,
 ) -> None:
     """Change a label. Tightening is free; loosening takes a key of role compliance
-    (MEMORY_FABRIC_API_KEY)."""
+    (MEMORY_FABRIC_API_KEY).
+    """
     run = session(context)
     hold = None if legal_hold is None else legal_hold is Switch.ON
     change = {

@@ -38,7 +38,7 @@ def check(context: typer.Context, directory: Directory = None) -> None:
 
 
 @commands.command("test")
-def test(context: typer.Context, directory: Directory = None) -> None:
+def run_cases(context: typer.Context, directory: Directory = None) -> None:
     """Run a bundle's decision cases; exit 1 where one fails."""
     run = session(context)
     report = test_policies(_directory(run, directory))
@@ -59,7 +59,9 @@ def test(context: typer.Context, directory: Directory = None) -> None:
 @commands.command("explain")
 def explain(
     context: typer.Context,
-    act: Annotated[str, typer.Option(help="recall, query, take_in, export, train, erase, relabel.")] = "recall",
+    act: Annotated[
+        str, typer.Option(help="recall, query, take_in, export, train, erase, relabel.")
+    ] = "recall",
     to: Annotated[str | None, typer.Option(help="The other site; this one if left out.")] = None,
     purpose: Annotated[str | None, typer.Option(help="What for.")] = None,
     home: Annotated[str | None, typer.Option(help="Home region, if not this site's.")] = None,

@@ -18,9 +18,7 @@ VIOLATED = 5
 def list_receipts(
     context: typer.Context,
     act: Annotated[str | None, typer.Option(help="Only this act, such as recall or erase.")] = None,
-    outcome: Annotated[
-        str | None, typer.Option(help="done, partly_withheld or denied.")
-    ] = None,
+    outcome: Annotated[str | None, typer.Option(help="done, partly_withheld or denied.")] = None,
     limit: Annotated[int, typer.Option(help="So many, newest first.")] = 20,
     before: Annotated[int | None, typer.Option(help="Only those with a smaller index.")] = None,
 ) -> None:

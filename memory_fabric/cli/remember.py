@@ -24,10 +24,16 @@ def remember(
         Path | None, typer.Option("--from", help="A .jsonl, .csv or .parquet file instead.")
     ] = None,
     subject: Annotated[list[str] | None, typer.Option(help="Whom it is about; repeat it.")] = None,
-    memory_type: Annotated[str, typer.Option(help="episodic, semantic, procedural, working.")] = "episodic",
-    data_class: Annotated[str | None, typer.Option(help="public, internal, confidential, secret.")] = None,
+    memory_type: Annotated[
+        str, typer.Option(help="episodic, semantic, procedural, working.")
+    ] = "episodic",
+    data_class: Annotated[
+        str | None, typer.Option(help="public, internal, confidential, secret.")
+    ] = None,
     personal: Annotated[bool | None, typer.Option(help="Whether it is about people.")] = None,
-    special: Annotated[list[str] | None, typer.Option(help="Special category, such as health.")] = None,
+    special: Annotated[
+        list[str] | None, typer.Option(help="Special category, such as health.")
+    ] = None,
     purpose: Annotated[list[str] | None, typer.Option(help="What it may be used for.")] = None,
     consent: Annotated[str, typer.Option(help="none, given or withdrawn.")] = "none",
     expires_at: Annotated[str | None, typer.Option(help="Until when it may be kept.")] = None,

@@ -83,7 +83,10 @@ def status(context: typer.Context) -> None:
         ("label classes", told["classes"]),
         ("embedder", f"{told['embedder']['name']}, {told['embedder']['dim']} numbers"),
         ("receipts", told["receipts"]),
-        ("rules", f"{bundle['digest'][:16]} " + ("in force" if bundle["crossing"] else "NOTHING CROSSES")),
+        (
+            "rules",
+            f"{bundle['digest'][:16]} " + ("in force" if bundle["crossing"] else "NOTHING CROSSES"),
+        ),
         ("grid", ", ".join(f"{item['site']} ({item['region']})" for item in told["sites"])),
         ("apps", ", ".join(told["apps"]) or "none"),
     ]
@@ -125,11 +128,15 @@ def link(
 ) -> None:
     """Make another site known to this one, and the whole grid to both."""
     run = session(context)
-    told = run.run("link", address=str(Path(address).resolve()) if "://" not in address else address)
+    told = run.run(
+        "link", address=str(Path(address).resolve()) if "://" not in address else address
+    )
     if run.output.as_json:
         run.output.json(told)
         return
-    run.output.say(f"Linked {told['linked']} in {told['region']}; the grid: {', '.join(told['sites'])}.")
+    run.output.say(
+        f"Linked {told['linked']} in {told['region']}; the grid: {', '.join(told['sites'])}."
+    )
     for name, code in told["not_told"].items():
         run.output.say(f"{name} could not be told ({code}); link it again.", "yellow")
 

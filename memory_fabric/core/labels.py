@@ -91,7 +91,9 @@ class LabelClass:
         base = replace(self, legal_hold=False)
         if base.consent is not Consent.WITHDRAWN:
             return frozenset({base})
-        return frozenset(replace(base, consent=consent) for consent in (Consent.NONE, Consent.GIVEN))
+        return frozenset(
+            replace(base, consent=consent) for consent in (Consent.NONE, Consent.GIVEN)
+        )
 
     def __str__(self) -> str:
         words = ["+".join(sorted(self.purposes)), str(self.data_class)]

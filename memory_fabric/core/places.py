@@ -30,6 +30,7 @@ class Region(str):
     __slots__ = ()
 
     def __new__(cls, code: str) -> Region:
+        """A region from its code."""
         if not _REGION.fullmatch(code):
             raise InputError(
                 "region-unknown",

@@ -85,7 +85,9 @@ def subject_of(node: Node, question: Question) -> str | None:
         return None
     salt, hint = question.hint
     tenant = question.requester.tenant
-    known = (name for name in node.keyring.subjects(tenant) if subject_hint(salt, tenant, name) == hint)
+    known = (
+        name for name in node.keyring.subjects(tenant) if subject_hint(salt, tenant, name) == hint
+    )
     return next(known, hint.hex())
 
 

@@ -1,4 +1,4 @@
-"""Asking other sites: the query leaves in the form that policy allows, results come in by permit."""
+"""Asking other sites: the query leaves in the form policy allows, results come in by permit."""
 
 from __future__ import annotations
 
@@ -73,7 +73,8 @@ class Outgoing:
 
     def memory(self, node: Node) -> Memory:
         """The query as a memory: it has a label, is opened by permit, redacted and embedded
-        like any other. A question about people is personal data of its home region."""
+        like any other. A question about people is personal data of its home region.
+        """
         label = Label(
             home=node.me.region,
             tenant=self.requester.tenant,
@@ -115,9 +116,7 @@ class Gathered:
     allowed: bool = False
 
 
-def ask_others(
-    node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: Gathered
-) -> None:
+def ask_others(node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: Gathered) -> None:
     """Send the query to each site that policy lets it go to, and take the answers in."""
     memory = outgoing.memory(node)
     state = memory.label.state(node.clock.now())
@@ -152,8 +151,11 @@ def ask_others(
     )
     for site, data in leaving:
         header = question_body(
-            outgoing.requester, outgoing.purpose, outgoing.subject,
-            outgoing.query.top_k, outgoing.query.filters,
+            outgoing.requester,
+            outgoing.purpose,
+            outgoing.subject,
+            outgoing.query.top_k,
+            outgoing.query.filters,
         )
         try:
             letter = node.letters.seal(release([data], committed), header, to=site)
@@ -171,7 +173,9 @@ def _take_in(
     gathered.receipts[site.site_id] = reply.receipt
     ask = Ask(Act.TAKE_IN, outgoing.requester, outgoing.purpose, site, node.me)
     offered = [ClassState(item) for item in reply.offered]
-    decisions = node.gate.decide(ask, [*offered, *(ClassState(item.label_class) for item in reply.items)])
+    decisions = node.gate.decide(
+        ask, [*offered, *(ClassState(item.label_class) for item in reply.items)]
+    )
     gathered.decisions += recorded(decisions, site=site.site_id, act="take_in")
     permit = node.gate.permit(ask, decisions, outgoing.subject)
     gathered.parts.append(node.vault.take_in(permit, reply.items, node.clock.now()))

@@ -1,10 +1,9 @@
-"""Erase: a subject with its key, or one memory. Gone from search at once, from disk by compaction."""
+"""Erase: a subject with its key, or one memory. Unsearchable at once, then compacted away."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from memory_fabric.core.access import Act, Requester
 from memory_fabric.core.errors import NotFound
@@ -68,7 +67,8 @@ def _erase(
     node: Node, requester: Requester, rows: Sequence[IndexRow], subject: str | None
 ) -> Erased:
     """Decide, record, destroy, remove: in this order, so that a crash leaves a record of what is
-    still to do, and ``opening.finish_erasures`` does it."""
+    still to do, and ``opening.finish_erasures`` does it.
+    """
     node.check_tenant(requester)
     now = node.clock.now()
     ask = Ask(Act.ERASE, requester, "", node.me, node.me)
@@ -79,7 +79,9 @@ def _erase(
         committed = node.commit(
             "erase", requester, Outcome.DENIED, request=request, decisions=recorded(decisions)
         )
-        raise denied("Policy refuses this erasure; nothing was erased.", decisions, committed.receipt.id)
+        raise denied(
+            "Policy refuses this erasure; nothing was erased.", decisions, committed.receipt.id
+        )
     permit = node.gate.permit(ask, decisions, subject)
     records = node.stack.fetch([row.rid for row in rows])
     key_ids = node.vault.key_ids(requester.tenant, subject) if subject else []

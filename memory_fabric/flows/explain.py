@@ -10,7 +10,7 @@ from memory_fabric.core.access import LADDER, Act, Decision, Requester, named
 from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import ClassState
-from memory_fabric.core.places import Region, Site
+from memory_fabric.core.places import Region
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.remember import label_for
 from memory_fabric.gate.gate import Ask
@@ -83,12 +83,16 @@ def explain(
             "act-unknown", "There is no such act.", f"Use one of {', '.join(_ACTS)}."
         ) from None
     if asked not in _ACTS:
-        raise InputError("act-unknown", "That act is decided in a round.", f"Use {', '.join(_ACTS)}.")
+        raise InputError(
+            "act-unknown", "That act is decided in a round.", f"Use {', '.join(_ACTS)}."
+        )
     other = node.roster[site_id] if site_id else node.me
     origin, destination = (other, node.me) if asked is Act.TAKE_IN else (node.me, other)
     needs_purpose = asked not in (Act.ERASE, Act.RELABEL)
     checked = node.check_purpose(purpose, requester) if needs_purpose else ""
-    draft = Draft.from_fields({"memory": "-", "purposes": [checked] if checked else [], "label": label})
+    draft = Draft.from_fields(
+        {"memory": "-", "purposes": [checked] if checked else [], "label": label}
+    )
     state = _state(node, requester, draft, home)
     ask = Ask(asked, requester, checked, origin, destination)
     decision = node.gate.decide(ask, [state])[state]
@@ -105,13 +109,12 @@ def _state(node: Node, requester: Requester, draft: Draft, home: str | None) -> 
     return label.state(node.clock.now())
 
 
-def _sentences(
-    act: Act, ask: Ask, decision: Decision, state: ClassState
-) -> tuple[str, ...]:
+def _sentences(act: Act, ask: Ask, decision: Decision, state: ClassState) -> tuple[str, ...]:
     where = f"{ask.destination.site_id} ({ask.destination.region})"
     verb = _ACTS[act].format(to=where, origin=f"{ask.origin.site_id} ({ask.origin.region})")
     purpose = f" for {ask.purpose}" if ask.purpose else ""
-    question = f"May this site {verb} memories of class '{state.label_class}' of {state.label_class.home}{purpose}?"
+    what = f"memories of class '{state.label_class}' of {state.label_class.home}"
+    question = f"May this site {verb} {what}{purpose}?"
     if not decision.allowed:
         answer = "No."
     elif decision.form:

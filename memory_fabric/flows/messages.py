@@ -1,4 +1,4 @@
-"""What sites say to each other, as JSON inside sealed letters. Both directions stand side by side."""
+"""What sites say to each other, as JSON inside sealed letters; both directions side by side."""
 
 from __future__ import annotations
 
@@ -49,7 +49,9 @@ def question_body(
         "tenant": requester.tenant,
         "role": str(requester.role),
         "purpose": purpose,
-        "hint": [salt.hex(), subject_hint(salt, requester.tenant, subject).hex()] if subject else None,
+        "hint": [salt.hex(), subject_hint(salt, requester.tenant, subject).hex()]
+        if subject
+        else None,
         "limit": limit,
         "memory_types": sorted(filters.memory_types),
         "created_after": filters.created_after.isoformat() if filters.created_after else None,
@@ -85,7 +87,8 @@ def question_from(body: Mapping[str, Any], sender: str) -> Question:
 
 def subject_hint(salt: bytes, tenant: str, subject: str) -> bytes:
     """A pseudonym for one message: recognised by a site that knows the subject, linkable to no
-    other message. Not anonymous: whoever can guess the name can check the guess."""
+    other message. Not anonymous: whoever can guess the name can check the guess.
+    """
     return hmac.new(salt, f"{tenant}\0{subject}".encode(), hashlib.sha256).digest()
 
 
@@ -121,7 +124,9 @@ def answer_from(body: Mapping[str, Any]) -> Reply:
         return Reply(
             items=[shown_from(item) for item in body["items"]],
             offered=[LabelClass.from_json(item) for item in body["offered"]],
-            withheld=tuple(Rule(item["id"], item["title"], item["basis"]) for item in body["withheld"]),
+            withheld=tuple(
+                Rule(item["id"], item["title"], item["basis"]) for item in body["withheld"]
+            ),
             receipt=str(body["receipt"]),
         )
     except (KeyError, TypeError, ValueError):

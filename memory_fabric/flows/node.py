@@ -126,7 +126,8 @@ class Node:
 
     def candidates(self, tenant: str, purpose: str) -> list[ClassState]:
         """The class states a question of this tenant and purpose can be about: those declared,
-        and those that a withdrawn consent, a hold or an ended retention made of them."""
+        and those that a withdrawn consent, a hold or an ended retention made of them.
+        """
         states = [ClassState(label_class) for label_class in self.declared(tenant, purpose)]
         present = self.copy.states(tenant, self.clock.now())
         states += [state for state in present if purpose in state.label_class.purposes]
@@ -191,13 +192,13 @@ def accountable(node: Node, act: str, requester: Requester) -> Iterator[None]:
         )
         error.details["receipt"] = committed.receipt.id
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - fail closed: whatever it is, nothing goes out
         place = traceback.extract_tb(error.__traceback__)[-1]
         facts = {"error": type(error).__name__, "place": f"{place.name}:{place.lineno}"}
         committed = node.commit(act, requester, Outcome.DENIED, request={}, facts=facts)
         raise MemoryFabricError(
             "internal-error",
-            f"Something failed inside ({facts['error']} in {facts['place']}); nothing was released.",
+            f"A {facts['error']} happened in {facts['place']}; nothing was released.",
             "Report it as a defect with the receipt.",
             {"receipt": committed.receipt.id},
         ) from None

@@ -1,4 +1,4 @@
-"""Opening a site: check the stack against the catalog, finish what a crash left, rebuild the copy."""
+"""Opening a site: check the stack against the catalog, end what a crash left, rebuild the copy."""
 
 from __future__ import annotations
 

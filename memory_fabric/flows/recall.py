@@ -103,7 +103,9 @@ def recall(node: Node, requester: Requester, query: Query) -> Answer:
     )
     if denied:
         rules = tuple(rule for held in gathered.withheld for rule in held.rules)
-        raise Denied.by_rules("Policy permits no part of this recall.", named(rules), committed.receipt.id)
+        raise Denied.by_rules(
+            "Policy permits no part of this recall.", named(rules), committed.receipt.id
+        )
     released = release(gathered.parts, committed)
     return Answer(released, tuple(gathered.withheld), gathered.unreachable, query.top_k)
 

@@ -42,7 +42,9 @@ def relabel_subject(
     with node.writing:
         rows = node.copy.of_subject(requester.tenant, subject)
         if not rows:
-            raise NotFound("subject-unknown", "Nothing is remembered about that subject.", "Check it.")
+            raise NotFound(
+                "subject-unknown", "Nothing is remembered about that subject.", "Check it."
+            )
         return _relabel(node, requester, rows, subject, change)
 
 

@@ -13,7 +13,6 @@ from memory_fabric.core.errors import (
     EmbedderMismatch,
     InputError,
     MemoryFabricError,
-    NotGranted,
 )
 from memory_fabric.core.labels import DataClass, Label
 from memory_fabric.core.memory import Memory
@@ -52,7 +51,8 @@ def label_for(node: Node, requester: Requester, draft: Draft) -> Label:
     label = Label(
         home=node.me.region,
         tenant=tenant.name,
-        data_class=draft.data_class or max(DataClass.CONFIDENTIAL, tenant.floor_data_class, key=lambda c: c.rank),
+        data_class=draft.data_class
+        or max(DataClass.CONFIDENTIAL, tenant.floor_data_class, key=lambda c: c.rank),
         personal=True if draft.personal is None else draft.personal,
         purposes=purposes or frozenset({tenant.default_purpose}),
         special=draft.special,
@@ -178,5 +178,11 @@ def sealed_root(records: Sequence[SealedRecord]) -> str:
 def index_row(rid: bytes, memory: Memory) -> IndexRow:
     """The searchable row of a memory."""
     return IndexRow(
-        rid, memory.id, memory.text, memory.vector, memory.label, memory.memory_type, memory.created_at
+        rid,
+        memory.id,
+        memory.text,
+        memory.vector,
+        memory.label,
+        memory.memory_type,
+        memory.created_at,
     )

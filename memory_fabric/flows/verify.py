@@ -38,7 +38,9 @@ def verify(node: Node, progress: Progress | None = None) -> Verified:
                 for rid in sorted(expected)
             ]
         except IntegrityViolated as error:
-            damages += [Damage(name, error.what) for name in error.details.get("damaged", ["stack"])]
+            damages += [
+                Damage(name, error.what) for name in error.details.get("damaged", ["stack"])
+            ]
     return Verified(read, checkpoint.size, tuple(damages))
 
 

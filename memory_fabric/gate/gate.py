@@ -148,7 +148,11 @@ class Gate:
             else:
                 missing[state] = key
         if missing:
-            ends = [engine.changes_at(now), ask.destination.changes_at(now), ask.origin.changes_at(now)]
+            ends = [
+                engine.changes_at(now),
+                ask.destination.changes_at(now),
+                ask.origin.changes_at(now),
+            ]
             changes_at = min((end for end in ends if end), default=None)
             fresh = self._ladder(engine, ask, list(missing), now)
             with self._lock:
@@ -174,7 +178,8 @@ class Gate:
 
     def _key(self, engine: PolicyEngine, ask: Ask) -> _Key:
         """Everything a decision depends on save class and clock; the roster holds the sites'
-        attributes, so that its digest stands for them."""
+        attributes, so that its digest stands for them.
+        """
         return (
             engine.digest, self.roster.digest, ask.act, ask.requester.tenant, ask.requester.role,
             ask.purpose, ask.origin.site_id, ask.destination.site_id, ask.loosens, ask.update,

@@ -91,10 +91,8 @@ class Permit(_Capability):
             [state.label_class.key, state.retention_over, decision.to_json()]
             for state, decision in self.grants.items()
         )
-        return digest(
-            [self.id, self.act, self.origin, self.tenant, self.purpose, self.subject, self.destination, grants,
-             self.expires_at.isoformat()]
-        )  # fmt: skip
+        scope = [self.act, self.origin, self.destination, self.tenant, self.purpose, self.subject]
+        return digest([self.id, scope, grants, self.expires_at.isoformat()])
 
 
 @dataclass(frozen=True, eq=False)

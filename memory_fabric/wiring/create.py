@@ -8,7 +8,6 @@ import shutil
 from pathlib import Path
 
 from memory_fabric.adapters.cedar.engine import CedarEngine
-from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.embedders import default_embedder
 from memory_fabric.adapters.iso3166 import check_region
 from memory_fabric.adapters.keystore import SqliteKeyStore

@@ -146,7 +146,9 @@ class Home:
         swaps = Path("/proc/swaps")
         lines = swaps.read_text().splitlines()[1:] if swaps.exists() else []
         plain = [line.split()[0] for line in lines if not line.startswith(("/dev/dm", "/dev/zram"))]
-        return [f"Swap {name} may put plaintext on a disk; encrypt or disable it." for name in plain]
+        return [
+            f"Swap {name} may put plaintext on a disk; encrypt or disable it." for name in plain
+        ]
 
     def declare(self, classes: Iterable[LabelClass]) -> list[LabelClass]:
         """Declare further label classes in ``site.toml``; the new ones among them."""
@@ -211,7 +213,9 @@ class Home:
             raise InputError("roster-old", "That roster is not newer.", "Nothing needs doing.")
         if roster[self.node.me.site_id].signing_key != self.node.me.signing_key:
             raise HomeError(
-                "grid-foreign", "That roster names another site by this name.", "Rename one of them."
+                "grid-foreign",
+                "That roster names another site by this name.",
+                "Rename one of them.",
             )
         if grid_key != self.grid_key:
             self.node.keyring.add_secret(ACCEPTED_GRID, grid_key)
