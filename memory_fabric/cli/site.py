@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from memory_fabric_api.server import Listening
+from memory_fabric_api.server import serve as serve_home
 
 from memory_fabric.cli.receipts import VIOLATED
-from memory_fabric.cli.session import session
+from memory_fabric.cli.session import Session, session
 from memory_fabric.core.errors import InputError, IntegrityViolated
-from memory_fabric.wiring import create_home
+from memory_fabric.core.records import Damage
+from memory_fabric.wiring import audit_home, create_home
 
 commands = typer.Typer(help="This site.", no_args_is_help=True)
 classes = typer.Typer(help="Label classes that memories may have.", no_args_is_help=True)
@@ -56,14 +60,23 @@ def serve(
     listen: Annotated[str, typer.Option(help="HOST:PORT.")] = "127.0.0.1:8700",
 ) -> None:
     """Serve the HTTP API and the local socket until interrupted."""
-    from memory_fabric_api.server import serve as serve_home
-
     run = session(context)
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise InputError("listen-invalid", "--listen is not HOST:PORT.", "Use 127.0.0.1:8700.")
     with run.open() as home:
-        serve_home(home, host.strip("[]"), int(port), run.output.note)
+        serve_home(home, host.strip("[]"), int(port), lambda at: _ready(run, at))
+
+
+def _ready(run: Session, at: Listening) -> None:
+    """Say where the site can be reached now."""
+    if run.output.as_json:
+        told = {"host": at.host, "port": at.port, "socket": str(at.socket), "warning": at.warning}
+        run.output.json(told)
+        return
+    run.output.say(f"Serving http://{at.host}:{at.port} and {at.socket}; Ctrl-C ends it.")
+    if at.warning:
+        run.output.say(at.warning, "bold yellow")
 
 
 @commands.command("status")
@@ -104,9 +117,8 @@ def verify(context: typer.Context) -> None:
         with run.calls(load=False) as call, run.output.progress("Verifying"):
             found = call("verify_site")
     except IntegrityViolated as error:
-        damaged = error.details.get("damaged", ["home"])
-        found = {"records": None, "receipts": None,
-                 "damaged": [{"file": name, "what": error.what} for name in damaged]}  # fmt: skip
+        damages = audit_home(run.path) or [Damage("home", error.what)]
+        found = {"records": None, "receipts": None, "damaged": [asdict(item) for item in damages]}
     if run.output.as_json:
         run.output.json(found)
     elif found["damaged"]:

@@ -24,9 +24,10 @@ def verify(node: Node, progress: Progress | None = None) -> Verified:
     with node.writing:
         damages = list(node.ledger.verify())
         checkpoint = node.ledger.checkpoint()
-        expected = {item.rid: item for item in node.ledger.catalog()}
-        total, read = len(expected), 0
+        read = 0
         try:
+            expected = {item.rid: item for item in node.ledger.catalog()}
+            total = len(expected)
             for batch in node.stack.scan():
                 for record in batch:
                     damages += _check(node, record, expected.pop(record.rid, None))
@@ -38,10 +39,9 @@ def verify(node: Node, progress: Progress | None = None) -> Verified:
                 for rid in sorted(expected)
             ]
         except IntegrityViolated as error:
-            damages += [
-                Damage(name, error.what) for name in error.details.get("damaged", ["stack"])
-            ]
-    return Verified(read, checkpoint.size, tuple(damages))
+            named = error.details.get("damaged", ["stack"])
+            damages += [Damage(name, error.what) for name in named]
+    return Verified(read, checkpoint.size, tuple(dict.fromkeys(damages)))
 
 
 def _check(node: Node, record: SealedRecord, known: CatalogEntry | None) -> list[Damage]:

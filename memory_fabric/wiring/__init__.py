@@ -12,6 +12,7 @@ run/            lock and local socket
 
 from memory_fabric.adapters.rows import Row, count_rows, read_rows
 from memory_fabric.adapters.transport import bindable
+from memory_fabric.wiring.audit import audit_home
 from memory_fabric.wiring.create import create_home
 from memory_fabric.wiring.home import Home, open_home
 from memory_fabric.wiring.paths import default_home
@@ -27,6 +28,7 @@ __all__ = [
     "GRID_OPERATIONS",
     "Home",
     "Row",
+    "audit_home",
     "bindable",
     "check_policies",
     "count_rows",

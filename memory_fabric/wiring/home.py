@@ -95,7 +95,7 @@ class Home:
             gate=gate,
             vault=Vault(keyring, mint),
             keyring=keyring,
-            stack=LanceStack(paths.stack),
+            stack=LanceStack(paths.stack, durable=self._ledger.stack_version),
             copy=MemorySearchCopy(embedder.dim),
             ledger=self._ledger,
             embedder=embedder,
@@ -178,7 +178,7 @@ class Home:
     @property
     def grid_key(self) -> bytes:
         """The public key that this site accepts rosters from."""
-        return _grid_key(self.node.keyring)
+        return accepted_grid_key(self.node.keyring)
 
     @property
     def signs_roster(self) -> bool:
@@ -234,7 +234,7 @@ class Home:
     def _own_roster(self, settings: Settings, keyring: Keyring, signer: Signer) -> Roster:
         """The roster on disk; a site that is alone keeps its own entry as its settings are."""
         file = RosterFile(self._paths.roster)
-        roster = file.load(_grid_key(keyring))
+        roster = file.load(accepted_grid_key(keyring))
         me = roster.sites.get(settings.site_id)
         if me is None or me.signing_key != signer.public:
             raise HomeError(
@@ -244,14 +244,14 @@ class Home:
             )
         card = site_card(settings, me.embedder, me, self.path.resolve())
         grid = Signer(keyring.secret(GRID_SECRET))
-        if card != me and grid.public == _grid_key(keyring):
+        if card != me and grid.public == accepted_grid_key(keyring):
             roster = roster.with_site(card)
             file.save(roster, grid.sign, grid.public)
         return roster
 
 
-def _grid_key(keyring: Keyring) -> bytes:
-    """The grid key that `site link` brought, or else the site's own."""
+def accepted_grid_key(keyring: Keyring) -> bytes:
+    """The grid's public key that `site link` brought, or else the site's own."""
     if keyring.has_secret(ACCEPTED_GRID):
         return keyring.secret(ACCEPTED_GRID)
     return Signer(keyring.secret(GRID_SECRET)).public

@@ -1,0 +1,57 @@
+"""What is damaged in a home that may be too damaged to be opened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from memory_fabric.adapters.keystore import SqliteKeyStore
+from memory_fabric.adapters.lance import LanceStack
+from memory_fabric.adapters.ledger import SqlLedger
+from memory_fabric.adapters.rootkey import FileKeyProvider
+from memory_fabric.adapters.roster import RosterFile
+from memory_fabric.config import load_settings
+from memory_fabric.core.errors import IntegrityViolated
+from memory_fabric.core.records import Damage
+from memory_fabric.vault.identity import SIGNING_SECRET, Signer
+from memory_fabric.vault.keyring import Keyring
+from memory_fabric.wiring.home import accepted_grid_key
+from memory_fabric.wiring.paths import Paths
+
+
+def audit_home(path: Path) -> list[Damage]:
+    """Look at every part by itself: one that is damaged does not hide the others.
+
+    Raises:
+        HomeError: there is no home, or the root key is another home's.
+    """
+    paths = Paths(path)
+    paths.check_complete()
+    settings = load_settings(paths.settings)
+    damages: list[Damage] = []
+    store = SqliteKeyStore(paths.keyring)
+    try:
+        keyring = Keyring.open(store, FileKeyProvider(paths.root_key), settings.site_id)
+        signer = Signer(keyring.secret(SIGNING_SECRET))
+    except IntegrityViolated as error:
+        return _damages(error, "keys/keyring.db")
+    finally:
+        store.close()
+    damages += SqlLedger.audit(paths.ledger, settings.site_id, signer.public, paths.anchor)
+    damages += _tried(
+        "roster.json", lambda: RosterFile(paths.roster).load(accepted_grid_key(keyring))
+    )
+    damages += _tried("stack", lambda: [len(batch) for batch in LanceStack(paths.stack).scan()])
+    return damages
+
+
+def _tried(name: str, read: Callable[[], object]) -> list[Damage]:
+    try:
+        read()
+    except IntegrityViolated as error:
+        return _damages(error, name)
+    return []
+
+
+def _damages(error: IntegrityViolated, name: str) -> list[Damage]:
+    return [Damage(damaged, error.what) for damaged in error.details.get("damaged", [name])]
