@@ -7,7 +7,6 @@ import secrets
 import shutil
 from pathlib import Path
 
-from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.adapters.embedders import default_embedder
 from memory_fabric.adapters.iso3166 import check_region
 from memory_fabric.adapters.keystore import SqliteKeyStore
@@ -18,6 +17,7 @@ from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.config import Settings, Tenant, new_document, starter_classes
 from memory_fabric.core.errors import HomeError, InputError
 from memory_fabric.core.places import Roster, Site, Tier, check_name
+from memory_fabric.core.ports import Embedder
 from memory_fabric.vault.identity import (
     SEALING_SECRET,
     SIGNING_SECRET,
@@ -47,12 +47,15 @@ def create_home(
     memberships: dict[str, str] | None = None,
     instruments: dict[str, str] | None = None,
     transfer_risk_assessed: bool = False,
+    embedder: Embedder | None = None,
 ) -> Settings:
     """Make a site's home, with keys, an empty stack, a ledger, a bundle and a roster of one.
 
     Args:
         path: must not exist, or be an empty directory.
         policies: a bundle; the starter bundle where left out.
+        embedder: what its vectors come from; the best one installed where left out. A site with
+            an embedder of one's own is opened with that embedder.
 
     Raises:
         HomeError: ``home-exists``.
@@ -93,7 +96,7 @@ def create_home(
             memberships=memberships or {},
             transfer_risk_assessed=transfer_risk_assessed,
         )
-        _furnish(building, path, settings, engine)
+        _furnish(building, path, settings, embedder or default_embedder(model_directory()))
         if path.exists():
             path.rmdir()
         os.rename(building.root, path)
@@ -103,7 +106,7 @@ def create_home(
     return settings
 
 
-def _furnish(paths: Paths, final: Path, settings: Settings, engine: CedarEngine) -> None:
+def _furnish(paths: Paths, final: Path, settings: Settings, embedder: Embedder) -> None:
     """Keys, stack, ledger, roster and settings of a new home."""
     provider = FileKeyProvider.create(paths.root_key)
     store = SqliteKeyStore.create(paths.keyring)
@@ -117,7 +120,6 @@ def _furnish(paths: Paths, final: Path, settings: Settings, engine: CedarEngine)
     finally:
         store.close()
     LanceStack.create(paths.stack)
-    embedder = default_embedder(model_directory())
     me = site_card(settings, embedder.id, identity, final.resolve())
     roster = Roster(1, {me.site_id: me})
     RosterFile(paths.roster).save(roster, grid_signer.sign, grid_signer.public)

@@ -23,10 +23,10 @@ from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.adapters.search import MemorySearchCopy
 from memory_fabric.config import Settings, load_settings, with_classes
 from memory_fabric.core.access import BUILDABLE
-from memory_fabric.core.errors import HomeError, InputError
+from memory_fabric.core.errors import EmbedderMismatch, HomeError, InputError
 from memory_fabric.core.labels import LabelClass
-from memory_fabric.core.places import Roster
-from memory_fabric.core.ports import Clock
+from memory_fabric.core.places import Roster, Site
+from memory_fabric.core.ports import Clock, Embedder
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows import opening
 from memory_fabric.flows.node import Node
@@ -64,7 +64,12 @@ class Home:
     """
 
     def __init__(
-        self, paths: Paths, lock: HomeLock, clock: Clock, progress: Progress | None
+        self,
+        paths: Paths,
+        lock: HomeLock,
+        clock: Clock,
+        progress: Progress | None,
+        embedder: Embedder | None,
     ) -> None:
         self.path = paths.root
         self.progress = progress
@@ -79,7 +84,7 @@ class Home:
         signer = Signer(keyring.secret(SIGNING_SECRET))
         roster = self._own_roster(settings, keyring, signer)
         me = roster[settings.site_id]
-        embedder = embedder_by_id(me.embedder, model_directory())
+        embedder = _embedder(me, embedder)
         self.embedder_name = embedder.name
         rulebook, self._new_bundle = load_rulebook(paths)
         mint = Mint()
@@ -250,6 +255,19 @@ class Home:
         return roster
 
 
+def _embedder(me: Site, given: Embedder | None) -> Embedder:
+    """The embedder that the site was made with: its vectors are searched by no other."""
+    if given is None:
+        return embedder_by_id(me.embedder, model_directory())
+    if given.id != me.embedder:
+        raise EmbedderMismatch(
+            "embedder-mismatch",
+            "The site was made with another embedder than the one it is opened with.",
+            "Open it with the embedder that it was made with.",
+        )
+    return given
+
+
 def accepted_grid_key(keyring: Keyring) -> bytes:
     """The grid's public key that `site link` brought, or else the site's own."""
     if keyring.has_secret(ACCEPTED_GRID):
@@ -272,6 +290,7 @@ def open_home(
     progress: Progress | None = None,
     clock: Clock | None = None,
     load: bool = True,
+    embedder: Embedder | None = None,
 ) -> Home:
     """Open a home and lock it.
 
@@ -280,8 +299,10 @@ def open_home(
         progress: told of records read while the searchable copy is built.
         clock: the system's where left out.
         load: false to leave the searchable copy empty, for ``site verify``.
+        embedder: the one that the home was made with, where that is none of those that come along.
 
     Raises:
+        EmbedderMismatch: ``embedder-mismatch``, ``embedder-unknown``.
         HomeError: ``home-missing``, ``home-incomplete``, ``home-busy``, ``home-foreign``,
             ``root-key-wrong``, ``settings-invalid``.
         IntegrityViolated: something on disk is not as it was written.
@@ -293,7 +314,7 @@ def open_home(
     lock = HomeLock(paths.lock)
     lock.acquire(wait)
     try:
-        home = Home(paths, lock, clock or SystemClock(), progress)
+        home = Home(paths, lock, clock or SystemClock(), progress, embedder)
     except BaseException:
         lock.release()
         raise
