@@ -19,8 +19,17 @@ from memory_fabric.core.labels import Consent, DataClass, LabelChange
 from memory_fabric.core.memory import MemoryType
 from memory_fabric.core.places import check_name
 from memory_fabric.core.ports import App
-from memory_fabric.flows import erase, explain, memories, recall, relabel, remember, verify
-from memory_fabric.flows.asking import Query, Reach
+from memory_fabric.flows import (
+    erase,
+    erase_grid,
+    explain,
+    memories,
+    recall,
+    relabel,
+    remember,
+    verify,
+)
+from memory_fabric.flows.asking import Query, Reach, Withheld
 from memory_fabric.flows.node import Node, accountable
 from memory_fabric.flows.reading import Filters
 from memory_fabric.gate.permits import Release, Shown
@@ -80,7 +89,9 @@ def app_add(
     for purpose in purposes:
         node.check_purpose(purpose, requester)
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
-    app = Requester(name, bound, _one_of(Role, role, "role"), frozenset(purposes), all_subjects)
+    app = Requester(
+        name, bound, _one_of(Role, role, "role", "role-unknown"), frozenset(purposes), all_subjects
+    )
     key_hash = hashlib.sha256(secret.encode()).hexdigest()
     node.ledger.add_app(App(name, key_id, key_hash, app, node.clock.now()))
     return {
@@ -183,7 +194,7 @@ def search(
                 purpose=_purpose(requester, purpose),
                 subject=subject,
                 all_subjects=all_subjects,
-                reach=_one_of(Reach, reach, "reach"),
+                reach=_one_of(Reach, reach, "reach", "reach-unknown"),
                 top_k=top_k,
                 special=frozenset(special),
                 filters=_filters(filters or {}, threshold),
@@ -191,20 +202,9 @@ def search(
         )
     reply: Json = {
         "results": [_result(node, site_id, item) for site_id, item in answer.results()],
-        "withheld": [
-            {
-                "site": held.site.site_id,
-                "region": str(held.site.region),
-                "rules": named(held.rules),
-            }
-            for held in answer.withheld
-        ],
+        **_not_reached(answer.withheld, answer.unreachable),
         "receipt": answer.released.receipt.receipt.id,
     }
-    if answer.unreachable:
-        reply["unreachable"] = [
-            {"site": site, "code": code} for site, code in sorted(answer.unreachable.items())
-        ]
     return reply
 
 
@@ -239,21 +239,32 @@ def page(
 def forget(
     home: Home, requester: Requester, *, subject: str | None = None, id: str | None = None
 ) -> Json:
-    """Erase a subject with its key, or one memory."""
-    with accountable(home.node, "erase", requester):
+    """Erase a subject with its key, here and at the tenant's other sites, or one memory here."""
+    node = home.node
+    with accountable(node, "erase", requester):
         if subject and not id:
-            erased = erase.forget_subject(home.node, requester, subject)
+            done = erase_grid.forget_everywhere(node, requester, subject)
         elif id and not subject:
-            erased = erase.forget_memory(home.node, requester, id)
+            here = erase.forget_memory(node, requester, id)
+            done = erase_grid.ErasedEverywhere(here, (), (), {})
         else:
             raise InputError(
                 "scope-missing", "An erasure names one subject or one id.", "Name exactly one."
             )
     return {
-        "erased": {"memories": erased.memories, "keys": erased.keys},
-        "site": home.node.me.site_id,
-        "remains": list(erased.remains),
-        "receipt": erased.receipt,
+        "erased": {"memories": done.here.memories, "keys": done.here.keys},
+        "site": node.me.site_id,
+        "elsewhere": [
+            {
+                "site": told.site,
+                "erased": {"memories": told.memories, "keys": told.keys},
+                "receipt": told.receipt,
+            }
+            for told in done.elsewhere
+        ],
+        **_not_reached(done.withheld, done.unreachable),
+        "remains": list(done.here.remains),
+        "receipt": done.here.receipt,
     }
 
 
@@ -463,6 +474,8 @@ def _result(node: Node, site_id: str, item: Shown) -> Json:
     """A released memory as users of memory layers know it (``docs/reference/http.md``)."""
     numbers = item.vector and struct.unpack(f"<{len(item.vector) // 4}f", item.vector)
     return {
+        # Another site wrote its own facts: they go first, so that they name nothing anew.
+        **item.facts,
         "id": item.id,
         "memory": item.memory,
         "score": round(item.score, 6) if item.score is not None else None,
@@ -472,7 +485,21 @@ def _result(node: Node, site_id: str, item: Shown) -> Json:
         "rules": list(item.rules),
         "embedding": list(numbers) if numbers else None,
         "embedder": item.embedder,
-        **item.facts,
+    }
+
+
+def _not_reached(withheld: Sequence[Withheld], unreachable: Mapping[str, str]) -> Json:
+    """What other sites kept back, and which of them did not answer."""
+    return {
+        "withheld": [
+            {
+                "site": held.site.site_id,
+                "region": str(held.site.region),
+                "rules": named(held.rules),
+            }
+            for held in withheld
+        ],
+        "unreachable": [{"site": site, "code": code} for site, code in sorted(unreachable.items())],
     }
 
 
@@ -495,12 +522,14 @@ def _receipt(node: Node, requester: Requester, receipt_id: str) -> Mapping[str, 
     return found
 
 
-def _one_of(kind: Any, value: Any, name: str) -> Any:
+def _one_of(kind: Any, value: Any, name: str, code: str) -> Any:
     try:
         return kind(value)
     except ValueError:
         raise InputError(
-            f"{name}-unknown", f"There is no such {name}.", f"Use one of {', '.join(kind)}."
+            code,
+            f"`{name}` holds a word that is not in its list.",
+            f"Use one of {', '.join(kind)}.",
         ) from None
 
 
@@ -515,7 +544,9 @@ def _filters(fields: Mapping[str, Any], threshold: float) -> Filters:
     types = fields.get("memory_type") or ()
     listed = [types] if isinstance(types, str) else list(types)
     return Filters(
-        memory_types=frozenset(_one_of(MemoryType, item, "memory_type") for item in listed),
+        memory_types=frozenset(
+            _one_of(MemoryType, item, "memory_type", "memory-type-unknown") for item in listed
+        ),
         created_after=moment(fields.get("created_after"), "created_after"),
         created_before=moment(fields.get("created_before"), "created_before"),
         threshold=threshold,
@@ -532,11 +563,13 @@ def _change(fields: Mapping[str, Any]) -> LabelChange:
         )
     data_class, consent = fields.get("data_class"), fields.get("consent")
     return LabelChange(
-        data_class=_one_of(DataClass, data_class, "data_class") if data_class else None,
+        data_class=_one_of(DataClass, data_class, "data_class", "label-invalid")
+        if data_class
+        else None,
         personal=fields.get("personal"),
         special=frozenset(fields["special"]) if fields.get("special") is not None else None,
         purposes=frozenset(fields["purposes"]) if fields.get("purposes") else None,
-        consent=_one_of(Consent, consent, "consent") if consent else None,
+        consent=_one_of(Consent, consent, "consent", "label-invalid") if consent else None,
         legal_hold=fields.get("legal_hold"),
         expires_at=moment(fields.get("expires_at"), "expires_at"),
     )

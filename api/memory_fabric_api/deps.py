@@ -33,7 +33,7 @@ def _asker(
 ) -> Requester:
     if given is None or not given.credentials:
         raise Unauthenticated(
-            "key-missing",
+            "api-key-missing",
             "The request carries no API key.",
             "Send `Authorization: Bearer <key>` with a key from `memory-fabric app add`.",
         )

@@ -98,7 +98,7 @@ def respond(error: MemoryFabricError) -> JSONResponse:
     """An error as its problem document."""
     headers = {}
     if isinstance(error, Unauthenticated):
-        hint = "" if error.code == "key-missing" else ', error="invalid_token"'
+        hint = "" if error.code == "api-key-missing" else ', error="invalid_token"'
         headers["www-authenticate"] = f'Bearer realm="memory-fabric"{hint}'
     return JSONResponse(error.problem(), error.http_status, headers, media_type=MEDIA_TYPE)
 

@@ -43,7 +43,7 @@ CALLS = [
 @pytest.mark.parametrize(("method", "path"), CALLS)
 def test_every_call_wants_a_key(stranger: TestClient, method: str, path: str) -> None:
     without = stranger.request(method, path)
-    assert refused(without) == (401, "key-missing")
+    assert refused(without) == (401, "api-key-missing")
     assert without.headers["www-authenticate"] == 'Bearer realm="memory-fabric"'
     wrong = stranger.request(method, path, headers={"authorization": "Bearer mf_0123_wrong"})
     assert refused(wrong) == (401, "key-unknown")
