@@ -30,6 +30,14 @@ def forget(
         if erased["keys"]
         else f"Erased at {done['site']}: {erased['memories']} memories, bytes compacted away."
     )
+    for told in done["elsewhere"]:
+        there = told["erased"]
+        run.output.say(f"Erased at {told['site']}: {there['memories']} memories.")
+    for held in done["withheld"]:
+        title = f"Not told, or refused: {held['site']} ({held['region']})"
+        run.output.rules(title, held["rules"])
+    for gone in done["unreachable"]:
+        run.output.say(f"{gone['site']} did not answer ({gone['code']}); erase again.", "yellow")
     for remains in done["remains"]:
         run.output.say(remains, "yellow")
     run.output.say(f"receipt {done['receipt']}", "dim")

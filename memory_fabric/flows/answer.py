@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from memory_fabric.core.access import UNDECIDABLE, Act, Form, Requester, Role, Rule
 from memory_fabric.core.errors import EmbedderMismatch, MemoryFabricError
 from memory_fabric.core.memory import Vector
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows import reading
+from memory_fabric.flows.erase_grid import erase_for
 from memory_fabric.flows.messages import (
     Question,
     answer_body,
+    known_subject,
     malformed,
     only_item,
     question_from,
-    subject_hint,
 )
 from memory_fabric.flows.node import Node, accountable, count_forms, plans_json, recorded
 from memory_fabric.gate.gate import Ask
@@ -32,9 +35,12 @@ def answer(node: Node, sealed: bytes) -> bytes:
     """
     letter = node.letters.open(sealed)
     sender = Requester(f"site:{letter.sender.site_id}", "", Role.APP)
+    kind = str(letter.body.get("kind"))
     try:
-        with accountable(node, "recall", sender):
-            return _recall(node, letter)
+        with accountable(node, kind if kind in _ANSWERS else "letter", sender):
+            if kind not in _ANSWERS:
+                raise malformed()
+            return _ANSWERS[kind](node, letter)
     except MemoryFabricError as error:
         return _refusal(node, letter, (UNDECIDABLE,), str(error.details["receipt"]))
 
@@ -77,18 +83,11 @@ def _refusal(node: Node, letter: Letter, rules: tuple[Rule, ...], receipt: str) 
 
 
 def subject_of(node: Node, question: Question) -> str | None:
-    """The subject a question is about, as this site knows it; ``None`` for all subjects.
-
-    A subject that this site does not know stays a name that matches nothing.
-    """
+    """The subject a question is about, as this site knows it; ``None`` for all subjects."""
     if question.hint is None:
         return None
-    salt, hint = question.hint
     tenant = question.requester.tenant
-    known = (
-        name for name in node.keyring.subjects(tenant) if subject_hint(salt, tenant, name) == hint
-    )
-    return next(known, hint.hex())
+    return known_subject(question.hint, tenant, node.keyring.subjects(tenant))
 
 
 def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector | None]:
@@ -104,3 +103,7 @@ def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector | None]:
     if not query.memory:
         raise malformed()
     return query.memory, node.embedder.embed([query.memory])[0]
+
+
+_ANSWERS: Mapping[str, Callable[[Node, Letter], bytes]] = {"recall": _recall, "erase": erase_for}
+"""What can be asked of this site, by the kind of letter."""

@@ -18,6 +18,7 @@ from memory_fabric.flows.node import Node, plans_json, recorded
 from memory_fabric.flows.reading import Filters
 from memory_fabric.gate.gate import Ask, refusing_rules
 from memory_fabric.gate.permits import Discharged, release
+from memory_fabric.vault.letters import Letter
 
 
 class Reach(StrEnum):
@@ -116,10 +117,45 @@ class Gathered:
     allowed: bool = False
 
 
+@dataclass(frozen=True)
+class Replies:
+    """What came back from other sites: answers, sites that policy keeps the message from, and
+    error codes of sites that did not answer.
+    """
+
+    letters: list[Letter]
+    withheld: list[Withheld]
+    unreachable: dict[str, str]
+
+
 def ask_others(node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: Gathered) -> None:
     """Send the query to each site that policy lets it go to, and take the answers in."""
+    header = question_body(
+        outgoing.requester,
+        outgoing.purpose,
+        outgoing.subject,
+        outgoing.query.top_k,
+        outgoing.query.filters,
+    )
+    replies = consult(node, outgoing, sites, header)
+    gathered.withheld += replies.withheld
+    gathered.unreachable |= replies.unreachable
+    for letter in replies.letters:
+        try:
+            _take_in(node, outgoing, letter.sender, letter.body, gathered)
+        except MemoryFabricError as error:
+            gathered.unreachable[letter.sender.site_id] = error.code
+
+
+def consult(
+    node: Node, outgoing: Outgoing, sites: Sequence[Site], header: Mapping[str, Any]
+) -> Replies:
+    """Decide for each site whether and in which form a message may leave to it, record that, and
+    only then send it; the replies are verified and opened, and not yet looked into.
+    """
     memory = outgoing.memory(node)
     state = memory.label.state(node.clock.now())
+    replies = Replies([], [], {})
     leaving: list[tuple[Site, Discharged]] = []
     decided: list[dict[str, Any]] = []
     for site in sites:
@@ -127,15 +163,14 @@ def ask_others(node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: 
         decisions = node.gate.decide(ask, [state])
         decided += recorded(decisions, site=site.site_id, act="query")
         if not decisions[state].allowed:
-            gathered.withheld.append(Withheld(site, refusing_rules(decisions)))
+            replies.withheld.append(Withheld(site, refusing_rules(decisions)))
             continue
         permit = node.gate.permit(ask, decisions, outgoing.subject)
-        opened = node.vault.vouch(permit, memory, node.clock.now())
-        data = node.duties.discharge(opened)
+        data = node.duties.discharge(node.vault.vouch(permit, memory, node.clock.now()))
         if data.items:
             leaving.append((site, data))
         else:
-            gathered.unreachable[site.site_id] = "redaction-impossible"
+            replies.unreachable[site.site_id] = "redaction-impossible"
     committed = node.commit(
         "query",
         outgoing.requester,
@@ -148,21 +183,16 @@ def ask_others(node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: 
             **node.subject_scope(outgoing.requester.tenant, outgoing.subject),
         },
         decisions=decided,
+        facts={"kind": str(header["kind"])},
     )
     for site, data in leaving:
-        header = question_body(
-            outgoing.requester,
-            outgoing.purpose,
-            outgoing.subject,
-            outgoing.query.top_k,
-            outgoing.query.filters,
-        )
         try:
             letter = node.letters.seal(release([data], committed), header, to=site)
-            reply = node.letters.open(node.transport.exchange(site, letter.sealed), reply_to=letter)
-            _take_in(node, outgoing, site, reply.body, gathered)
+            answered = node.transport.exchange(site, letter.sealed)
+            replies.letters.append(node.letters.open(answered, reply_to=letter))
         except MemoryFabricError as error:
-            gathered.unreachable[site.site_id] = error.code
+            replies.unreachable[site.site_id] = error.code
+    return replies
 
 
 def _take_in(

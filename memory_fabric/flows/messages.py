@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import hmac
 import math
 import secrets
@@ -41,17 +40,13 @@ def question_body(
 ) -> dict[str, Any]:
     """The part of a question that is about the asking, not about a person.
 
-    The requester's name stays at home: the receiving site's policy sees tenant and role.
+    The requester's name and role stay at home: a site answers another site, not its apps.
     """
-    salt = secrets.token_bytes(16)
     return {
         "kind": "recall",
         "tenant": requester.tenant,
-        "role": str(requester.role),
         "purpose": purpose,
-        "hint": [salt.hex(), subject_hint(salt, requester.tenant, subject).hex()]
-        if subject
-        else None,
+        "hint": _hint(requester.tenant, subject) if subject else None,
         "limit": limit,
         "memory_types": sorted(filters.memory_types),
         "created_after": filters.created_after.isoformat() if filters.created_after else None,
@@ -67,12 +62,11 @@ def question_from(body: Mapping[str, Any], sender: str) -> Question:
         InputError: ``letter-malformed``.
     """
     try:
-        hint = body["hint"]
         after, before = body["created_after"], body["created_before"]
         return Question(
-            requester=Requester(f"site:{sender}", str(body["tenant"]), Role(body["role"])),
+            requester=_neighbour(sender, body),
             purpose=str(body["purpose"]),
-            hint=(bytes.fromhex(hint[0]), bytes.fromhex(hint[1])) if hint else None,
+            hint=_hint_from(body["hint"]) if body["hint"] is not None else None,
             limit=min(max(int(body["limit"]), 1), 1000),
             filters=Filters(
                 memory_types=frozenset(MemoryType(item) for item in body["memory_types"]),
@@ -85,11 +79,60 @@ def question_from(body: Mapping[str, Any], sender: str) -> Question:
         raise malformed() from None
 
 
-def subject_hint(salt: bytes, tenant: str, subject: str) -> bytes:
+@dataclass(frozen=True)
+class Notice:
+    """A notice of erasure from another site."""
+
+    requester: Requester
+    hint: tuple[bytes, bytes]
+
+
+def erasure_body(requester: Requester, subject: str) -> dict[str, Any]:
+    """A notice that a subject is erased: whoever knows the subject recognises it."""
+    return {
+        "kind": "erase",
+        "tenant": requester.tenant,
+        "hint": _hint(requester.tenant, subject),
+    }
+
+
+def erasure_from(body: Mapping[str, Any], sender: str) -> Notice:
+    """The inverse of ``erasure_body``.
+
+    Raises:
+        InputError: ``letter-malformed``.
+    """
+    try:
+        return Notice(_neighbour(sender, body), _hint_from(body["hint"]))
+    except (KeyError, TypeError, ValueError, IndexError):
+        raise malformed() from None
+
+
+def known_subject(hint: tuple[bytes, bytes], tenant: str, names: Iterable[str]) -> str:
+    """The subject that a hint is about; a name that matches nothing where none of them is it."""
+    salt, mark = hint
+    return next((name for name in names if _mark(salt, tenant, name) == mark), mark.hex())
+
+
+def _hint(tenant: str, subject: str) -> list[str]:
     """A pseudonym for one message: recognised by a site that knows the subject, linkable to no
     other message. Not anonymous: whoever can guess the name can check the guess.
     """
-    return hmac.new(salt, f"{tenant}\0{subject}".encode(), hashlib.sha256).digest()
+    salt = secrets.token_bytes(16)
+    return [salt.hex(), _mark(salt, tenant, subject).hex()]
+
+
+def _hint_from(value: Any) -> tuple[bytes, bytes]:
+    return bytes.fromhex(value[0]), bytes.fromhex(value[1])
+
+
+def _mark(salt: bytes, tenant: str, subject: str) -> bytes:
+    return hmac.digest(salt, f"{tenant}\0{subject}".encode(), "sha256")
+
+
+def _neighbour(sender: str, body: Mapping[str, Any]) -> Requester:
+    """Who asks when another site does: never with a role that an app of this site could have."""
+    return Requester(f"site:{sender}", str(body["tenant"]), Role.APP)
 
 
 @dataclass(frozen=True)

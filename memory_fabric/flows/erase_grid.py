@@ -1,0 +1,130 @@
+"""Erasing a person everywhere: here first, then at every site of the tenant that may be told.
+
+A notice of erasure is a message about a person, so policy decides on it as on any query. Each
+site erases by its own rules, and answers with the receipt of its own log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from memory_fabric.core.access import Requester, Rule
+from memory_fabric.core.errors import Denied
+from memory_fabric.core.receipt import Outcome
+from memory_fabric.flows.asking import Outgoing, Query, Withheld, consult
+from memory_fabric.flows.erase import Erased, forget_subject
+from memory_fabric.flows.messages import erasure_body, erasure_from, known_subject, malformed
+from memory_fabric.flows.node import Node
+from memory_fabric.gate.permits import release
+from memory_fabric.vault.letters import Letter
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """What another site answered to a notice of erasure."""
+
+    site: str
+    memories: int
+    keys: int
+    receipt: str
+
+
+@dataclass(frozen=True)
+class ErasedEverywhere:
+    """An erasure across the grid.
+
+    Attributes:
+        here: what was removed at this site.
+        elsewhere: what other sites removed.
+        withheld: sites that were not told, or that refused, with the rules.
+        unreachable: error codes of sites that did not answer; tell them again.
+    """
+
+    here: Erased
+    elsewhere: tuple[Elsewhere, ...]
+    withheld: tuple[Withheld, ...]
+    unreachable: Mapping[str, str]
+
+
+def forget_everywhere(node: Node, requester: Requester, subject: str) -> ErasedEverywhere:
+    """Erase a subject at this site and at every other site of the tenant that may be told.
+
+    Raises:
+        Denied: a rule refuses here, such as a legal hold; then no other site is told either.
+    """
+    subject = subject.strip()
+    here = forget_subject(node, requester, subject)
+    others = [
+        site
+        for site in node.roster
+        if site.site_id != node.me.site_id and requester.tenant in site.tenants
+    ]
+    if not others:
+        return ErasedEverywhere(here, (), (), {})
+    purpose = node.settings.tenant(requester.tenant).default_purpose
+    notice = Query("Notice of erasure.", purpose, subject)
+    outgoing = Outgoing(
+        requester, purpose, subject, notice.text, node.embedder.embed([notice.text])[0], notice
+    )
+    replies = consult(node, outgoing, others, erasure_body(requester, subject))
+    elsewhere: list[Elsewhere] = []
+    withheld = list(replies.withheld)
+    for letter in replies.letters:
+        told = _read(letter)
+        if isinstance(told, Elsewhere):
+            elsewhere.append(told)
+        else:
+            withheld.append(Withheld(letter.sender, told))
+    withheld.sort(key=lambda held: held.site.site_id)
+    return ErasedEverywhere(here, tuple(elsewhere), tuple(withheld), replies.unreachable)
+
+
+def erase_for(node: Node, letter: Letter) -> bytes:
+    """Answer another site's notice of erasure."""
+    notice = erasure_from(letter.body, letter.sender.site_id)
+    tenant = notice.requester.tenant
+    if tenant not in letter.sender.tenants or tenant not in node.me.tenants:
+        raise malformed()
+    subject = known_subject(notice.hint, tenant, node.keyring.subjects(tenant))
+    try:
+        done = forget_subject(node, notice.requester, subject)
+    except Denied as denial:
+        body = {
+            "kind": "refused",
+            "withheld": denial.details["rules"],
+            "receipt": denial.details["receipt"],
+        }
+        return node.letters.seal_refusal(body, to=letter.sender, reply_to=letter).sealed
+    committed = node.commit(
+        "erase-confirmed",
+        notice.requester,
+        Outcome.DONE,
+        request={"destination": letter.sender.site_id},
+        facts={"letter": letter.id, "erasure": done.receipt},
+    )
+    body = {
+        "kind": "erased",
+        "memories": done.memories,
+        "keys": done.keys,
+        "receipt": done.receipt,
+    }
+    released = release([], committed)
+    return node.letters.seal(released, body, to=letter.sender, reply_to=letter).sealed
+
+
+def _read(letter: Letter) -> Elsewhere | tuple[Rule, ...]:
+    """What was erased there, or the rules that refused."""
+    body: Mapping[str, Any] = letter.body
+    try:
+        if body["kind"] == "erased":
+            return Elsewhere(
+                letter.sender.site_id,
+                int(body["memories"]),
+                int(body["keys"]),
+                str(body["receipt"]),
+            )
+        return tuple(Rule(item["id"], item["title"], item["basis"]) for item in body["withheld"])
+    except (KeyError, TypeError, ValueError):
+        raise malformed() from None
