@@ -9,6 +9,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,11 @@ class Settings:
         for label_class in self.classes:
             self.tenant(label_class.tenant)
 
+    @cached_property
+    def declared(self) -> frozenset[LabelClass]:
+        """The declared classes, for look-ups."""
+        return frozenset(self.classes)
+
     def tenant(self, name: str | None) -> Tenant:
         """The tenant of that name; ``None`` means the only one."""
         if name is None and len(self.tenants) == 1:
@@ -118,7 +124,7 @@ class Settings:
 
     def check_declared(self, label_class: LabelClass) -> None:
         """Raise ``class-undeclared`` for a class that the tenant did not declare."""
-        if label_class.bases().isdisjoint(self.classes):
+        if label_class.bases().isdisjoint(self.declared):
             flags = " ".join(
                 [f"--tenant {label_class.tenant}"]
                 + [f"--purpose {purpose}" for purpose in sorted(label_class.purposes)]

@@ -14,7 +14,13 @@ from typing import Any
 
 from memory_fabric.core.access import Requester, Role, named
 from memory_fabric.core.drafts import Draft, moment
-from memory_fabric.core.errors import InputError, MemoryFabricError, NotFound, Unauthenticated
+from memory_fabric.core.errors import (
+    InputError,
+    MemoryFabricError,
+    NotFound,
+    NotGranted,
+    Unauthenticated,
+)
 from memory_fabric.core.labels import Consent, DataClass, LabelChange
 from memory_fabric.core.memory import MemoryType
 from memory_fabric.core.places import check_name
@@ -119,6 +125,12 @@ def run(home: Home, operation: str, who: Mapping[str, Any], params: Mapping[str,
         requester = authenticate(home, key)
     else:
         requester = operator(home, str(who["os_user"]), who.get("tenant"))
+    if operation in OPERATORS_ONLY and requester.role is not Role.OPERATOR:
+        raise NotGranted(
+            "role-not-granted",
+            "This is for the site's operator.",
+            "Run it on the site itself, without an API key.",
+        )
     return OPERATIONS[operation](home, requester, **params)
 
 
@@ -154,11 +166,13 @@ def add_good(
     node.check_tenant(requester)
     good: list[Draft] = []
     problems: list[Json] = []
+    ids: set[str] = set()
     for row, fields in enumerate(memories):
         try:
             draft = Draft.from_fields(fields)
-            remember.check_draft(node, requester, draft)
+            remember.check_draft(node, requester, draft, ids)
             good.append(draft)
+            ids |= {draft.id} if draft.id else set()
         except MemoryFabricError as error:
             problems.append({"row": row, "code": error.code, "what": error.what, "do": error.do})
     if dry or not good:
@@ -459,6 +473,11 @@ OPERATIONS: Mapping[str, Operation] = {
 }  # fmt: skip
 """Every operation by its name on the local socket."""
 
+OPERATORS_ONLY = frozenset(
+    {"app_add", "classes_add", "link", "grid_card", "grid_accept", "verify_site"}
+)
+"""Operations that change or read the site itself; no API key of another role runs them."""
+
 
 # --- helpers ------------------------------------------------------------------------------------
 
@@ -489,18 +508,22 @@ def _result(node: Node, site_id: str, item: Shown) -> Json:
 
 
 def _not_reached(withheld: Sequence[Withheld], unreachable: Mapping[str, str]) -> Json:
-    """What other sites kept back, and which of them did not answer."""
-    return {
+    """What sites kept back, and, where there are any, which did not answer."""
+    told: Json = {
         "withheld": [
             {
                 "site": held.site.site_id,
                 "region": str(held.site.region),
                 "rules": named(held.rules),
             }
-            for held in withheld
-        ],
-        "unreachable": [{"site": site, "code": code} for site, code in sorted(unreachable.items())],
+            for held in sorted(withheld, key=lambda held: held.site.site_id)
+        ]
     }
+    if unreachable:
+        told["unreachable"] = [
+            {"site": site, "code": code} for site, code in sorted(unreachable.items())
+        ]
+    return told
 
 
 def _released(node: Node, released: Release) -> list[Json]:

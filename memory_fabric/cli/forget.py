@@ -36,7 +36,7 @@ def forget(
     for held in done["withheld"]:
         title = f"Not told, or refused: {held['site']} ({held['region']})"
         run.output.rules(title, held["rules"])
-    for gone in done["unreachable"]:
+    for gone in done.get("unreachable", ()):
         run.output.say(f"{gone['site']} did not answer ({gone['code']}); erase again.", "yellow")
     for remains in done["remains"]:
         run.output.say(remains, "yellow")

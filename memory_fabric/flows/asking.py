@@ -161,7 +161,7 @@ def consult(
     for site in sites:
         ask = Ask(Act.QUERY, outgoing.requester, outgoing.purpose, node.me, site)
         decisions = node.gate.decide(ask, [state])
-        decided += recorded(decisions, site=site.site_id, act="query")
+        decided += recorded(node, decisions, site=site.site_id, act="query")
         if not decisions[state].allowed:
             replies.withheld.append(Withheld(site, refusing_rules(decisions)))
             continue
@@ -206,7 +206,7 @@ def _take_in(
     decisions = node.gate.decide(
         ask, [*offered, *(ClassState(item.label_class) for item in reply.items)]
     )
-    gathered.decisions += recorded(decisions, site=site.site_id, act="take_in")
+    gathered.decisions += recorded(node, decisions, site=site.site_id, act="take_in")
     permit = node.gate.permit(ask, decisions, outgoing.subject)
     gathered.parts.append(node.vault.take_in(permit, reply.items, node.clock.now()))
     refused = refusing_rules({state: decisions[state] for state in offered})

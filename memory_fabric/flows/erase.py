@@ -10,7 +10,8 @@ from memory_fabric.core.errors import NotFound
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow
 from memory_fabric.flows.node import Node, recorded
-from memory_fabric.flows.remember import entry, sealed_root
+from memory_fabric.flows.opening import pen
+from memory_fabric.flows.storing import entry, fetched, sealed_root
 from memory_fabric.gate.gate import Ask, denied
 
 
@@ -44,7 +45,7 @@ def forget_subject(node: Node, requester: Requester, subject: str) -> Erased:
         Denied: a rule refuses, such as a legal hold; then nothing at all is erased.
     """
     subject = subject.strip()
-    with node.writing:
+    with pen(node):
         rows = node.copy.of_subject(requester.tenant, subject)
         return _erase(node, requester, rows, subject)
 
@@ -56,7 +57,7 @@ def forget_memory(node: Node, requester: Requester, memory_id: str) -> Erased:
         NotFound: ``memory-unknown``.
         Denied: a rule refuses.
     """
-    with node.writing:
+    with pen(node):
         row = node.copy.find(requester.tenant, memory_id)
         if row is None:
             raise NotFound("memory-unknown", "There is no such memory.", "Check id and tenant.")
@@ -77,28 +78,30 @@ def _erase(
     request = {"destination": node.me.site_id, **scope}
     if not all(decision.allowed for decision in decisions.values()):
         committed = node.commit(
-            "erase", requester, Outcome.DENIED, request=request, decisions=recorded(decisions)
+            "erase", requester, Outcome.DENIED, request=request, decisions=recorded(node, decisions)
         )
         raise denied(
             "Policy refuses this erasure; nothing was erased.", decisions, committed.receipt.id
         )
     permit = node.gate.permit(ask, decisions, subject)
-    records = node.stack.fetch([row.rid for row in rows])
+    records = fetched(node, [row.rid for row in rows])
     key_ids = node.vault.key_ids(requester.tenant, subject) if subject else []
     committed = node.commit(
         "erase",
         requester,
         Outcome.DONE,
         request=request,
-        decisions=recorded(decisions),
+        decisions=recorded(node, decisions),
         facts={"keys": [key_id.hex() for key_id in key_ids], "memories": len(records)},
         records_root=sealed_root(records) if records else None,
         change=CatalogChange(node.stack.version, removed=[entry(record) for record in records]),
     )
+    node.unsettled = True
     node.copy.remove([row.rid for row in rows])
     node.vault.destroy(permit, key_ids, now)
     if records:
         node.stack.remove([record.rid for record in records])
         node.stack.compact()
+    node.unsettled = False
     remains = () if subject else (_BACKUPS,)
     return Erased(len(records), len(key_ids), committed.receipt.id, remains)

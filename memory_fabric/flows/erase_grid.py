@@ -77,7 +77,6 @@ def forget_everywhere(node: Node, requester: Requester, subject: str) -> ErasedE
             elsewhere.append(told)
         else:
             withheld.append(Withheld(letter.sender, told))
-    withheld.sort(key=lambda held: held.site.site_id)
     return ErasedEverywhere(here, tuple(elsewhere), tuple(withheld), replies.unreachable)
 
 

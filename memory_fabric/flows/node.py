@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memory_fabric.config import Settings
-from memory_fabric.core.access import Form, Requester
-from memory_fabric.core.canonical import digest
+from memory_fabric.core.access import Decision, Form, Requester
 from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotGranted
 from memory_fabric.core.labels import ClassState, LabelClass
 from memory_fabric.core.places import Roster, Site
@@ -31,7 +30,10 @@ class Node:
     """Everything a flow works with. Built by ``wiring``; mutable only in ``settings``, ``roster``
     and ``gate``, which change together when the operator links sites or declares classes.
 
-    ``writing`` serialises the acts that change stack, keyring, ledger and search copy together.
+    ``writing`` serialises the acts that change stack, keyring, ledger and search copy together;
+    ``opening.pen`` takes it. ``versions`` holds the version in force of each record that was
+    changed since it was written. ``unsettled`` is true from the first step of such an act to its
+    last: where it stays so, a disk was in the way.
     """
 
     settings: Settings
@@ -52,6 +54,8 @@ class Node:
     specials: tuple[str, ...]
     check_region: Callable[[str], object]
     writing: threading.RLock = field(default_factory=threading.RLock)
+    versions: dict[bytes, int] = field(default_factory=dict)
+    unsettled: bool = False
 
     def check_tenant(self, requester: Requester) -> str:
         """The one tenant a request is for, or ``tenant-missing``, ``tenant-unknown``."""
@@ -204,18 +208,26 @@ def accountable(node: Node, act: str, requester: Requester) -> Iterator[None]:
         ) from None
 
 
-def recorded(decisions: Decisions, **facts: str) -> list[dict[str, Any]]:
-    """Decisions as a receipt keeps them: classes that share an answer stand together.
+def recorded(node: Node, decisions: Decisions, **facts: str) -> list[dict[str, Any]]:
+    """Decisions as a receipt keeps them: class states that share an answer stand together.
 
-    Each entry names the form, the plan, the rules and the full classes, so that the question
-    can be put to policy again.
+    A declared class is named by its key, which the newest ``terms`` receipt before this one
+    spells out; any other stands in full. So every question can be put to policy again.
     """
-    groups: dict[str, dict[str, Any]] = {}
+    groups: dict[tuple[Decision, bool], list[LabelClass]] = {}
     for state, decision in decisions.items():
-        entry = {**facts, **decision.to_json(), "retention_over": state.retention_over}
-        group = groups.setdefault(digest(entry), {**entry, "classes": []})
-        group["classes"].append(state.label_class.to_json())
-    return [groups[key] for key in sorted(groups)]
+        groups.setdefault((decision, state.retention_over), []).append(state.label_class)
+    declared = node.settings.declared
+    return [
+        {
+            **facts,
+            **decision.to_json(),
+            "retention_over": over,
+            "classes": sorted(item.key for item in classes if item in declared),
+            "undeclared": [item.to_json() for item in classes if item not in declared],
+        }
+        for (decision, over), classes in groups.items()
+    ]
 
 
 def plans_json(node: Node) -> dict[str, Any]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow, SealedRecord
 from memory_fabric.flows.node import Node
-from memory_fabric.flows.remember import entry, sealed_root
+from memory_fabric.flows.storing import altered, entry, know, sealed_root
+from memory_fabric.flows.terms import ITSELF
 
 Progress = Callable[[int, int], None]
 """Called with records done and records in all."""
-
-ITSELF = Requester("site", "", Role.OPERATOR)
-"""Who asks when the site mends its own crash."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,17 @@ class Loaded:
     discarded: int = 0
     adopted: int = 0
     finished: int = 0
+
+
+@contextmanager
+def pen(node: Node) -> Iterator[None]:
+    """Held by the one act that writes. What an earlier one left half done, when a disk was full
+    say, is ended first, as it would be by opening the site again.
+    """
+    with node.writing:
+        if node.unsettled:
+            load(node)
+        yield
 
 
 def load(node: Node, progress: Progress | None = None) -> Loaded:
@@ -66,6 +75,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
                     good.append(record)
                 seen.add(record.rid)
             node.copy.add(_rows(node, good))
+            know(node, good)
             done += len(good)
             if progress:
                 progress(done, total)
@@ -77,15 +87,18 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
                 {"damaged": ["stack"]},
             )
         if adopted:
-            node.copy.add(_rows(node, adopted))
+            rows = _rows(node, adopted)
             change = CatalogChange(node.stack.version, written=[entry(item) for item in adopted])
             node.commit(
                 "recover", ITSELF, Outcome.DONE, request={"adopted": len(adopted)},
                 records_root=sealed_root(adopted), change=change,
             )  # fmt: skip
+            know(node, adopted)
+            node.copy.add(rows)
         if residue:
             node.stack.remove([record.rid for record in residue])
             node.stack.compact()
+        node.unsettled = False
     return Loaded(len(node.copy), len(residue), len(adopted), finished)
 
 
@@ -114,13 +127,3 @@ def finish_erasures(node: Node) -> int:
     if left:
         node.keyring.destroy_keys(left)
     return len(left)
-
-
-def altered(rid: bytes) -> IntegrityViolated:
-    """A sealed record that is not the one that was acknowledged."""
-    return IntegrityViolated(
-        "record-altered",
-        f"Sealed record {rid.hex()} in the stack is not the one that the ledger names.",
-        "Restore the stack from a backup; `site verify` lists every damaged part.",
-        {"damaged": [f"stack/{rid.hex()}"]},
-    )

@@ -11,6 +11,7 @@ from memory_fabric.core.labels import ClassState
 from memory_fabric.core.memory import MemoryType, Vector
 from memory_fabric.core.records import Hit, Scope
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.storing import fetched
 from memory_fabric.gate.gate import Ask, Decisions, refusing_rules
 from memory_fabric.gate.permits import Discharged
 
@@ -123,7 +124,7 @@ def _read(
     hits: Sequence[Hit],
 ) -> Reading:
     permit = node.gate.permit(ask, decisions, subject)
-    records = node.stack.fetch([hit.rid for hit in hits])
+    records = fetched(node, [hit.rid for hit in hits])
     scores = {hit.rid: hit.score for hit in hits}
     opened = node.vault.open(permit, records, scores, now=node.clock.now())
     data = node.duties.discharge(opened)

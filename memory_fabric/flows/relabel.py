@@ -9,9 +9,10 @@ from memory_fabric.core.access import Act, Requester
 from memory_fabric.core.errors import InputError, NotFound
 from memory_fabric.core.labels import Label, LabelChange, loosens
 from memory_fabric.core.receipt import Outcome
-from memory_fabric.core.records import CatalogChange, IndexRow
+from memory_fabric.core.records import IndexRow
 from memory_fabric.flows.node import Node, recorded
-from memory_fabric.flows.remember import entry, index_row, sealed_root
+from memory_fabric.flows.opening import pen
+from memory_fabric.flows.storing import fetched, store
 from memory_fabric.gate.gate import Ask, denied
 
 
@@ -27,7 +28,7 @@ def relabel_memory(
     node: Node, requester: Requester, memory_id: str, change: LabelChange
 ) -> Relabelled:
     """Change the label of one memory, or ``NotFound``."""
-    with node.writing:
+    with pen(node):
         row = node.copy.find(requester.tenant, memory_id)
         if row is None:
             raise NotFound("memory-unknown", "There is no such memory.", "Check id and tenant.")
@@ -39,7 +40,7 @@ def relabel_subject(
 ) -> Relabelled:
     """Change the label of every memory about a subject."""
     subject = subject.strip()
-    with node.writing:
+    with pen(node):
         rows = node.copy.of_subject(requester.tenant, subject)
         if not rows:
             raise NotFound(
@@ -71,30 +72,31 @@ def _relabel(
     }
     if not all(decision.allowed for decision in decisions.values()):
         committed = node.commit(
-            "relabel", requester, Outcome.DENIED, request=request, decisions=recorded(decisions)
+            "relabel",
+            requester,
+            Outcome.DENIED,
+            request=request,
+            decisions=recorded(node, decisions),
         )
         raise denied("Policy refuses this change of label.", decisions, committed.receipt.id)
     permit = node.gate.permit(ask, decisions, subject)
     by_id = {row.memory_id: row.rid for row in rows}
-    old = {record.rid: record for record in node.stack.fetch([row.rid for row in rows])}
+    old = {record.rid: record for record in fetched(node, [row.rid for row in rows])}
     opened = node.vault.open(permit, list(old.values()), now=now)
     changes = [
         (old[rid], replace(item.memory, label=new_labels[rid]))
         for item in opened.items
         for rid in [by_id[item.memory.id]]
     ]
-    records = node.vault.reseal(changes)
-    stack_version = node.stack.write(records)
-    committed = node.commit(
+    resealed = zip(node.vault.reseal(changes), (memory for _, memory in changes), strict=True)
+    committed = store(
+        node,
         "relabel",
         requester,
-        Outcome.DONE,
+        list(resealed),
         request=request,
-        decisions=recorded(decisions),
-        records_root=sealed_root(records),
-        change=CatalogChange(stack_version, written=[entry(record) for record in records]),
+        decisions=recorded(node, decisions),
     )
-    node.copy.add([index_row(record.rid, memory) for record, memory in changes])
     return Relabelled(len(changes), committed.receipt.id)
 
 

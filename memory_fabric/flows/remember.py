@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 
 from memory_fabric.core.access import Requester
@@ -16,9 +16,9 @@ from memory_fabric.core.errors import (
 )
 from memory_fabric.core.labels import DataClass, Label
 from memory_fabric.core.memory import Memory
-from memory_fabric.core.receipt import Outcome, records_root
-from memory_fabric.core.records import CatalogChange, CatalogEntry, IndexRow, SealedRecord
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.opening import pen
+from memory_fabric.flows.storing import store
 
 
 @dataclass(frozen=True)
@@ -70,8 +70,13 @@ def label_for(node: Node, requester: Requester, draft: Draft) -> Label:
     return label
 
 
-def check_draft(node: Node, requester: Requester, draft: Draft) -> Label:
-    """Everything that can be wrong with one draft by itself; its label where nothing is.
+def check_draft(
+    node: Node, requester: Requester, draft: Draft, taken: Container[str] = ()
+) -> Label:
+    """Everything that can be wrong with one draft; its label where nothing is.
+
+    Args:
+        taken: ids of the drafts before it.
 
     Raises:
         InputError: ``label-below-floor``, ``vector-dimension`` and those of ``label_for``.
@@ -101,6 +106,10 @@ def check_draft(node: Node, requester: Requester, draft: Draft) -> Label:
                 f"this site's embedder gives {node.embedder.dim}.",
                 "Send vectors of the named embedder.",
             )
+    if draft.id is not None and draft.id in taken:
+        raise DuplicateId(
+            "id-duplicate", "An id occurs twice in one request.", "Send each id once."
+        )
     if draft.id is not None and node.copy.find(requester.tenant, draft.id) is not None:
         raise DuplicateId(
             "id-duplicate",
@@ -118,21 +127,16 @@ def remember(node: Node, requester: Requester, drafts: Sequence[Draft]) -> Remem
     """
     if not drafts:
         raise InputError("nothing-to-do", "There is nothing to remember.", "Send a memory.")
-    with node.writing:
+    with pen(node):
         labels: list[Label] = []
         ids: dict[str, None] = {}
         for row, draft in enumerate(drafts):
             try:
-                labels.append(check_draft(node, requester, draft))
-                name = draft.id or secrets.token_hex(12)
-                if name in ids:
-                    raise DuplicateId(
-                        "id-duplicate", "An id occurs twice in one request.", "Send each id once."
-                    )
+                labels.append(check_draft(node, requester, draft, ids))
             except MemoryFabricError as error:
                 error.details.setdefault("row", row)
                 raise
-            ids[name] = None
+            ids[draft.id or secrets.token_hex(12)] = None
         bare = [draft.text for draft in drafts if draft.vector is None]
         vectors = iter(node.embedder.embed(bare) if bare else [])
         now = node.clock.now()
@@ -150,39 +154,6 @@ def remember(node: Node, requester: Requester, drafts: Sequence[Draft]) -> Remem
             )
             for name, draft, label in zip(ids, drafts, labels, strict=True)
         ]
-        records = node.vault.seal(memories)
-        version = node.stack.write(records)
-        receipt = node.commit(
-            "remember",
-            requester,
-            Outcome.DONE,
-            request={"memories": len(memories)},
-            records_root=sealed_root(records),
-            change=CatalogChange(version, written=[entry(record) for record in records]),
-        )
-        rows = zip(records, memories, strict=True)
-        node.copy.add([index_row(record.rid, memory) for record, memory in rows])
-    return Remembered(list(ids), receipt.receipt.id)
-
-
-def entry(record: SealedRecord) -> CatalogEntry:
-    """What the catalog keeps of a record."""
-    return CatalogEntry(record.rid, record.version, record.digest)
-
-
-def sealed_root(records: Sequence[SealedRecord]) -> str:
-    """What the receipt says about the records it wrote."""
-    return records_root((record.rid, record.version, record.digest) for record in records)
-
-
-def index_row(rid: bytes, memory: Memory) -> IndexRow:
-    """The searchable row of a memory."""
-    return IndexRow(
-        rid,
-        memory.id,
-        memory.text,
-        memory.vector,
-        memory.label,
-        memory.memory_type,
-        memory.created_at,
-    )
+        sealed = list(zip(node.vault.seal(memories), memories, strict=True))
+        committed = store(node, "remember", requester, sealed, request={"memories": len(sealed)})
+    return Remembered(list(ids), committed.receipt.id)

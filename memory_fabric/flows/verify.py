@@ -12,11 +12,20 @@ from memory_fabric.flows.opening import Progress
 
 @dataclass(frozen=True)
 class Verified:
-    """What was read, and every damage found; no damage means that all is as acknowledged."""
+    """What was read, and every damage found; no damage means that all is as acknowledged.
+
+    Attributes:
+        records: sealed records read.
+        receipts: receipts in the log.
+        damages: what is not as it was written.
+        unacknowledged: records of this site that a crash left and the next opening ends. They are
+            sealed by its keys, answer nothing, and are no damage.
+    """
 
     records: int
     receipts: int
     damages: tuple[Damage, ...]
+    unacknowledged: int = 0
 
 
 def verify(node: Node, progress: Progress | None = None) -> Verified:
@@ -24,13 +33,17 @@ def verify(node: Node, progress: Progress | None = None) -> Verified:
     with node.writing:
         damages = list(node.ledger.verify())
         checkpoint = node.ledger.checkpoint()
-        read = 0
+        read = unacknowledged = 0
         try:
             expected = {item.rid: item for item in node.ledger.catalog()}
             total = len(expected)
             for batch in node.stack.scan():
                 for record in batch:
-                    damages += _check(node, record, expected.pop(record.rid, None))
+                    known = expected.pop(record.rid, None)
+                    if _is_unacknowledged(node, record, known):
+                        unacknowledged += 1
+                    else:
+                        damages += _check(node, record, known)
                 read += len(batch)
                 if progress:
                     progress(read, total)
@@ -41,7 +54,20 @@ def verify(node: Node, progress: Progress | None = None) -> Verified:
         except IntegrityViolated as error:
             named = error.details.get("damaged", ["stack"])
             damages += [Damage(name, error.what) for name in named]
-    return Verified(read, checkpoint.size, tuple(dict.fromkeys(damages)))
+    return Verified(read, checkpoint.size, tuple(dict.fromkeys(damages)), unacknowledged)
+
+
+def _is_unacknowledged(node: Node, record: SealedRecord, known: CatalogEntry | None) -> bool:
+    """Whether this site sealed the record and never acknowledged it: a new one, the next version
+    of one, or one whose erasure is not at its end.
+    """
+    if known is not None and record.version != known.version + 1:
+        return False
+    try:
+        closed = node.vault.index_rows([record]).closed
+    except IntegrityViolated:
+        return False
+    return known is None or not closed
 
 
 def _check(node: Node, record: SealedRecord, known: CatalogEntry | None) -> list[Damage]:

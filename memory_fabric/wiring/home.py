@@ -27,9 +27,9 @@ from memory_fabric.core.errors import EmbedderMismatch, HomeError, InputError
 from memory_fabric.core.labels import LabelClass
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import Clock, Embedder
-from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows import opening
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.terms import record_terms
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Gate
 from memory_fabric.gate.permits import Mint
@@ -86,7 +86,7 @@ class Home:
         me = roster[settings.site_id]
         embedder = _embedder(me, embedder)
         self.embedder_name = embedder.name
-        rulebook, self._new_bundle = load_rulebook(paths)
+        rulebook = load_rulebook(paths)
         mint = Mint()
         gate = Gate(rulebook, roster, settings.plans, BUILDABLE, clock, mint)
         self._ledger = SqlLedger.open(
@@ -138,13 +138,11 @@ class Home:
         self._lock.release()
 
     def load(self) -> None:
-        """Check the stack against the catalog and build the searchable copy."""
-        if self._new_bundle:
-            self.node.commit(
-                "policy-taken-over", opening.ITSELF, Outcome.DONE,
-                request={"bundle": self.node.gate.rulebook.digest},
-            )  # fmt: skip
+        """Check the stack against the catalog, build the searchable copy, and record in the log
+        which rules and which label classes the decisions from now on are about.
+        """
         self.loaded = opening.load(self.node, self.progress)
+        record_terms(self.node)
 
     def warnings(self) -> list[str]:
         """What an operator should know about this machine."""
@@ -163,11 +161,8 @@ class Home:
         if new:
             text = with_classes(self._paths.settings.read_text("utf-8"), new)
             replace_file(self._paths.settings, text.encode(), durable=True)
-            node.commit(
-                "classes-declared", opening.ITSELF, Outcome.DONE,
-                request={"classes": [item.to_json() for item in new]},
-            )  # fmt: skip
             node.settings = settings
+            record_terms(node)
         return new
 
     def link(self, address: str) -> dict[str, Any]:
@@ -231,10 +226,7 @@ class Home:
         node = self.node
         node.roster, node.me = roster, roster[node.me.site_id]
         node.gate.roster = roster
-        node.commit(
-            "roster-taken-over", opening.ITSELF, Outcome.DONE,
-            request={"roster": roster.digest, "sites": sorted(roster.sites)},
-        )  # fmt: skip
+        record_terms(node)
 
     def _own_roster(self, settings: Settings, keyring: Keyring, signer: Signer) -> Roster:
         """The roster on disk; a site that is alone keeps its own entry as its settings are."""

@@ -56,8 +56,8 @@ def install_policies(source: Path, paths: Paths) -> CedarEngine:
     return engine
 
 
-def load_rulebook(paths: Paths) -> tuple[Rulebook, bool]:
-    """The rules in force, and whether the installed bundle is new and was taken over just now.
+def load_rulebook(paths: Paths) -> Rulebook:
+    """The rules in force.
 
     While the installed bundle fails its checks, nothing crosses, and home use goes on under the
     last one that passed.
@@ -69,11 +69,10 @@ def load_rulebook(paths: Paths) -> tuple[Rulebook, bool]:
         engine = CedarEngine(read_bundle(paths.policies))
     except PolicyInvalid as error:
         last = CedarEngine(read_bundle(paths.validated))
-        return Rulebook(last, None, f"{error.what} {error.do}"), False
-    changed = engine.digest != _digest(paths.validated)
-    if changed:
+        return Rulebook(last, None, f"{error.what} {error.do}")
+    if engine.digest != _digest(paths.validated):
         _copy(paths.policies, paths.validated)
-    return Rulebook(engine, engine), changed
+    return Rulebook(engine, engine)
 
 
 def _digest(directory: Path) -> str:

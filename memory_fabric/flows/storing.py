@@ -1,0 +1,109 @@
+"""Storing: sealed records and the receipt that accounts for them, acknowledged together.
+
+The stack is written first. What a crash or a full disk leaves there without a receipt was never
+acknowledged; ``opening`` ends it, whole or absent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memory_fabric.core.access import Requester
+from memory_fabric.core.errors import IntegrityViolated
+from memory_fabric.core.memory import Memory
+from memory_fabric.core.receipt import Committed, Outcome, records_root
+from memory_fabric.core.records import CatalogChange, CatalogEntry, IndexRow, SealedRecord
+from memory_fabric.flows.node import Node
+
+
+def store(
+    node: Node,
+    act: str,
+    requester: Requester,
+    memories: Sequence[tuple[SealedRecord, Memory]],
+    *,
+    request: Mapping[str, Any],
+    decisions: Sequence[Mapping[str, Any]] = (),
+) -> Committed:
+    """Write records, commit their receipt, and make them searchable. Called with the pen held.
+
+    Raises:
+        Unavailable: a disk is in the way; nothing is acknowledged.
+    """
+    records = [record for record, _ in memories]
+    node.unsettled = True
+    version = node.stack.write(records)
+    committed = node.commit(
+        act,
+        requester,
+        Outcome.DONE,
+        request=request,
+        decisions=decisions,
+        records_root=sealed_root(records),
+        change=CatalogChange(version, written=[entry(record) for record in records]),
+    )
+    know(node, records)
+    node.copy.add([index_row(record.rid, memory) for record, memory in memories])
+    node.unsettled = False
+    return committed
+
+
+def fetched(node: Node, rids: Sequence[bytes]) -> list[SealedRecord]:
+    """Records in the versions that are in force; unknown ones are left out.
+
+    An older version would open as well as the newest, with the label that it had then.
+
+    Raises:
+        IntegrityViolated: ``record-altered``: somebody put another version in its place.
+    """
+    records = node.stack.fetch(rids)
+    if not _in_force(node, records):
+        with node.writing:  # a change of label may have been on its way
+            records = node.stack.fetch(rids)
+            for record in records:
+                if not _in_force(node, [record]):
+                    raise altered(record.rid)
+    return records
+
+
+def know(node: Node, records: Sequence[SealedRecord]) -> None:
+    """Remember which versions are in force."""
+    node.versions.update((record.rid, record.version) for record in records if record.version > 1)
+
+
+def _in_force(node: Node, records: Sequence[SealedRecord]) -> bool:
+    return all(record.version == node.versions.get(record.rid, 1) for record in records)
+
+
+def altered(rid: bytes) -> IntegrityViolated:
+    """A sealed record that is not the one that was acknowledged."""
+    return IntegrityViolated(
+        "record-altered",
+        f"Sealed record {rid.hex()} in the stack is not the one that the ledger names.",
+        "Restore the stack from a backup; `site verify` lists every damaged part.",
+        {"damaged": [f"stack/{rid.hex()}"]},
+    )
+
+
+def entry(record: SealedRecord) -> CatalogEntry:
+    """What the catalog keeps of a record."""
+    return CatalogEntry(record.rid, record.version, record.digest)
+
+
+def sealed_root(records: Sequence[SealedRecord]) -> str:
+    """What the receipt says about the records it wrote."""
+    return records_root((record.rid, record.version, record.digest) for record in records)
+
+
+def index_row(rid: bytes, memory: Memory) -> IndexRow:
+    """The searchable row of a memory."""
+    return IndexRow(
+        rid,
+        memory.id,
+        memory.text,
+        memory.vector,
+        memory.label,
+        memory.memory_type,
+        memory.created_at,
+    )

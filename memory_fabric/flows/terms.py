@@ -1,0 +1,28 @@
+"""The terms under which a site decides, written into its log: rules, roster, label classes.
+
+A receipt names them by digest or key. The newest ``terms`` receipt before it spells them out, so
+that every recorded question can be put to policy again.
+"""
+
+from __future__ import annotations
+
+from memory_fabric.core.access import Requester, Role
+from memory_fabric.core.receipt import Outcome
+from memory_fabric.flows.node import Node, plans_json
+
+ITSELF = Requester("site", "", Role.OPERATOR)
+"""Who asks when the site acts for itself."""
+
+
+def record_terms(node: Node) -> None:
+    """Write the terms in force into the log, where they are not what the log says already."""
+    terms = {
+        "bundle": node.gate.rulebook.digest,
+        "crossing": node.gate.rulebook.crossing is not None,
+        "roster": node.roster.to_json(),
+        "plans": plans_json(node),
+        "classes": [item.to_json() for item in node.settings.classes],
+    }
+    newest = node.ledger.receipts(None, 1, act="terms")
+    if not newest or any(newest[0]["request"].get(name) != value for name, value in terms.items()):
+        node.commit("terms", ITSELF, Outcome.DONE, request=terms)
