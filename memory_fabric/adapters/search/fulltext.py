@@ -87,8 +87,9 @@ class FullText:
         return Scores(total, bound)
 
     def _id(self, word: str) -> int:
-        term = self._ids.setdefault(word, len(self._postings))
-        if term == len(self._postings):
+        term = self._ids.get(word)
+        if term is None:
+            term = self._ids[word] = len(self._postings)
             self._postings.append(Growing(np.int64))
         return term
 

@@ -24,6 +24,8 @@ _INDIC_MARKS = "\u0900-\u0963\u0966-\u0dff"
 _TOKEN = re.compile(
     rf"(?P<pairs>[{_SPACELESS}]+)|(?P<word>(?:(?![{_SPACELESS}])[\w{_INDIC_MARKS}])+)"
 )
+_ASCII_WORD = re.compile(r"[a-z0-9]+")
+"""What ``_TOKEN`` finds in folded ASCII, in a fraction of the time."""
 _ACCENTS = re.compile("[\u0300-\u036f\u0640\u064b-\u065f]")
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe",
                           "\u0131": "i", "_": " ", "\u2019": "'"})  # fmt: skip
@@ -46,13 +48,15 @@ def words(text: str, query: bool = False) -> list[str]:
     characters besides the pairs, a query only where it asks for that character alone.
     """
     plain = _CLITIC.sub(" ", fold(text))
+    if plain.isascii():
+        return _stems([word for word in _ASCII_WORD.findall(plain) if word not in STOP_WORDS])
     found: list[str] = []
     for token in _TOKEN.finditer(plain):
         run = token["pairs"]
         if run is None:
             word = token["word"]
             if word not in STOP_WORDS:
-                found.append(_stem(word))
+                found += _stems([word])
             continue
         found += [run[at : at + 2] for at in range(len(run) - 1)]
         if len(run) == 1 or not query:
@@ -69,9 +73,9 @@ def fold(text: str) -> str:
     return bare.casefold().translate(_LETTERS)
 
 
-def _stem(word: str) -> str:
+def _stems(words: list[str]) -> list[str]:
     stemmer: Stemmer.Stemmer | None = getattr(_local, "stemmer", None)
     if stemmer is None:  # a stemmer must not be shared between threads
         stemmer = _local.stemmer = Stemmer.Stemmer("english")
-    stem: str = stemmer.stemWord(word)
-    return stem
+    stems: list[str] = stemmer.stemWords(words)
+    return stems
