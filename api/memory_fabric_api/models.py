@@ -112,3 +112,10 @@ class Withheld(Shape):
     site: str
     region: str
     rules: list[Rule]
+
+
+class Unreachable(Shape):
+    """A site that did not answer."""
+
+    site: str
+    code: str = Field(examples=["site-unreachable"])

@@ -29,5 +29,8 @@ class Erasure(Strict):
     responses=documented(401, 403, 413, 422, 500, 503),
 )
 def erase_subject(home: TheHome, asker: Asker, body: Erasure) -> JSONResponse:
-    """Destroys the subject's key. Where a rule refuses, nothing at all is erased."""
+    """Here and at the tenant's other sites, with the subject's key.
+
+    Where a rule refuses here, nothing is erased and no other site is told.
+    """
     return JSONResponse(operations.forget(home, asker, subject=body.subject))

@@ -21,6 +21,8 @@ from memory_fabric_api.models import (
     Shape,
     Strict,
     Subject,
+    Unreachable,
+    Withheld,
     optional,
 )
 from memory_fabric_api.problems import documented
@@ -112,11 +114,22 @@ class Counts(Shape):
     keys: int = Field(description="Data keys destroyed; 0 where one memory was forgotten.")
 
 
+class ErasedElsewhere(Shape):
+    """What another site of the tenant erased, by its own rules and into its own log."""
+
+    site: str
+    erased: Counts
+    receipt: Receipt
+
+
 class Erased(Shape):
     """What an erasure did."""
 
     erased: Counts
     site: str
+    elsewhere: list[ErasedElsewhere]
+    withheld: list[Withheld] = Field(description="Sites that were not told, or that refused.")
+    unreachable: list[Unreachable] = optional(description="Sites to be told again.")
     remains: list[str] = Field(description="What is not gone yet, or not by this, in words.")
     receipt: Receipt
 

@@ -19,6 +19,7 @@ from memory_fabric_api.models import (
     Shape,
     Strict,
     Subject,
+    Unreachable,
     Withheld,
     optional,
 )
@@ -50,13 +51,6 @@ class Search(Strict):
     )
     filters: SearchFilters = optional()
     threshold: float = optional(description="Scores below it are left out.", ge=0, le=1)
-
-
-class Unreachable(Shape):
-    """A site that did not answer."""
-
-    site: str
-    code: str = Field(examples=["site-unreachable"])
 
 
 class Found(Shape):
