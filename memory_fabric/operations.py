@@ -256,7 +256,7 @@ def forget(
     """Erase a subject with its key, here and at the tenant's other sites, or one memory here."""
     node = home.node
     with accountable(node, "erase", requester):
-        if subject and not id:
+        if subject and subject.strip() and not id:
             done = erase_grid.forget_everywhere(node, requester, subject)
         elif id and not subject:
             here = erase.forget_memory(node, requester, id)
@@ -293,7 +293,7 @@ def label_set(
     """Change consent, hold, class of one memory or of all about a subject."""
     with accountable(home.node, "relabel", requester):
         asked = _change(change)
-        if subject and not id:
+        if subject and subject.strip() and not id:
             done = relabel.relabel_subject(home.node, requester, subject, asked)
         elif id and not subject:
             done = relabel.relabel_memory(home.node, requester, id, asked)
@@ -342,6 +342,7 @@ def verify_site(home: Home, requester: Requester) -> Json:
     return {
         "records": found.records,
         "receipts": found.receipts,
+        "unacknowledged": found.unacknowledged,
         "damaged": [{"file": item.file, "what": item.what} for item in found.damages],
     }
 

@@ -74,8 +74,10 @@ def _import(run: Session, source: Path, tenant: str | None, strict: bool) -> Non
             if problems:
                 break
             done = 0
+            lines: dict[str, int] = {}
             for batch in _batches(read_rows(source)):
                 reply = _send(call, batch, problems, dry)
+                problems += _repeated(batch, lines) if dry else []
                 ids += [item["id"] for item in reply["results"]]
                 receipts += [reply["receipt"]] if reply["receipt"] else []
                 done += len(batch)
@@ -100,6 +102,26 @@ def _import(run: Session, source: Path, tenant: str | None, strict: bool) -> Non
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
     while batch := list(itertools.islice(rows, _BATCH)):
         yield batch
+
+
+def _repeated(batch: list[Row], lines: dict[str, int]) -> list[dict[str, Any]]:
+    """Ids that stand in an earlier batch of the file too; ``lines`` says where."""
+    here: dict[str, int] = {}
+    for row in batch:
+        if row.fields.get("id") not in (None, ""):
+            here.setdefault(str(row.fields["id"]).strip(), row.line)
+    again = [
+        {
+            "line": line,
+            "code": "id-duplicate",
+            "what": f"Its id stands in line {lines[name]} already.",
+            "do": "Send each id once.",
+        }
+        for name, line in here.items()
+        if name in lines
+    ]
+    lines.update(here)
+    return again
 
 
 def _send(

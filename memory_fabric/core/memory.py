@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -104,9 +105,16 @@ def check_text(text: str, what: str = "memory") -> str:
     return stripped
 
 
+def subject_name(given: str) -> str:
+    """A subject as it is stored and looked up: trimmed, in Unicode's composed form (NFC), so that
+    nobody is missed because of how an accent was typed.
+    """
+    return unicodedata.normalize("NFC", given.strip())
+
+
 def check_subjects(subjects: tuple[str, ...]) -> tuple[str, ...]:
     """The subjects, trimmed, each once, in order; or ``subject-invalid``, ``subjects-too-many``."""
-    trimmed = tuple(dict.fromkeys(subject.strip() for subject in subjects))
+    trimmed = tuple(dict.fromkeys(subject_name(subject) for subject in subjects))
     if not all(0 < len(name) <= MAX_NAME and _is_unicode(name) for name in trimmed):
         raise InputError(
             "subject-invalid",

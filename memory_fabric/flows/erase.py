@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from memory_fabric.core.access import Act, Requester
 from memory_fabric.core.errors import NotFound
+from memory_fabric.core.memory import subject_name
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow
 from memory_fabric.flows.node import Node, recorded
@@ -44,7 +45,7 @@ def forget_subject(node: Node, requester: Requester, subject: str) -> Erased:
     Raises:
         Denied: a rule refuses, such as a legal hold; then nothing at all is erased.
     """
-    subject = subject.strip()
+    subject = subject_name(subject)
     with pen(node):
         rows = node.copy.of_subject(requester.tenant, subject)
         return _erase(node, requester, rows, subject)

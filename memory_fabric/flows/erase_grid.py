@@ -12,6 +12,7 @@ from typing import Any
 
 from memory_fabric.core.access import Requester, Rule
 from memory_fabric.core.errors import Denied
+from memory_fabric.core.memory import subject_name
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows.asking import Outgoing, Query, Withheld, consult
 from memory_fabric.flows.erase import Erased, forget_subject
@@ -54,7 +55,7 @@ def forget_everywhere(node: Node, requester: Requester, subject: str) -> ErasedE
     Raises:
         Denied: a rule refuses here, such as a legal hold; then no other site is told either.
     """
-    subject = subject.strip()
+    subject = subject_name(subject)
     here = forget_subject(node, requester, subject)
     others = [
         site

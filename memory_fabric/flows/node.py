@@ -14,6 +14,7 @@ from memory_fabric.config import Settings
 from memory_fabric.core.access import Decision, Form, Requester
 from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotGranted
 from memory_fabric.core.labels import ClassState, LabelClass
+from memory_fabric.core.memory import subject_name
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import Clock, Embedder, Ledger, SearchCopy, Stack, Transport
 from memory_fabric.core.receipt import Committed, Outcome, Receipt
@@ -105,7 +106,7 @@ class Node:
                 "Choose one.",
             )
         if subject and subject.strip():
-            return subject.strip()
+            return subject_name(subject)
         if not all_subjects:
             raise InputError(
                 "scope-missing",

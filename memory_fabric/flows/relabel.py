@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from memory_fabric.core.access import Act, Requester
 from memory_fabric.core.errors import InputError, NotFound
 from memory_fabric.core.labels import Label, LabelChange, loosens
+from memory_fabric.core.memory import subject_name
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import IndexRow
 from memory_fabric.flows.node import Node, recorded
@@ -39,7 +40,7 @@ def relabel_subject(
     node: Node, requester: Requester, subject: str, change: LabelChange
 ) -> Relabelled:
     """Change the label of every memory about a subject."""
-    subject = subject.strip()
+    subject = subject_name(subject)
     with pen(node):
         rows = node.copy.of_subject(requester.tenant, subject)
         if not rows:
