@@ -113,6 +113,9 @@ async def _serve(
     pairs = zip(servers, (outer, inner), strict=True)
     running = [asyncio.create_task(server.serve([door])) for server, door in pairs]
     while not all(server.started for server in servers):
+        if any(task.done() for task in running):
+            await asyncio.gather(*running)
+            return
         await asyncio.sleep(0.01)
     home.served = True
     address, found = outer.getsockname()[:2]
