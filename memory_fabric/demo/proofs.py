@@ -1,0 +1,200 @@
+"""The scenes in which something is taken back, and in which it is proved what happened."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from memory_fabric.core.errors import Denied
+from memory_fabric.core.merkle import root_from_inclusion
+from memory_fabric.demo.grid import BLOC, HOME, PLACES, Grid
+from memory_fabric.demo.records import Supply
+from memory_fabric.demo.report import Outcome, Summary, Table
+from memory_fabric.demo.scan import scan, slices, spelled, text_patterns
+
+
+def withdraw(grid: Grid, supply: Supply) -> Outcome:
+    """Somebody withdraws consent at home; home and a neighbour ask before and after."""
+    before = _count_from_home(grid, supply, supply.other)
+    with grid.at(HOME) as home:
+        change = {"consent": "withdrawn"}
+        done = home.ask("label_set", subject=supply.other, change=change)
+        told = home.ask("explain_policy", purpose=supply.care, label=change)
+    after = _count_from_home(grid, supply, supply.other)
+    rules = tuple(rule["id"] for rule in told["rules"])
+    outcome = Outcome(
+        Summary("Recall after consent was withdrawn", f"{after[HOME]} of {before[HOME]}", rules)
+    )
+    rows = [(f"asked at {site}", str(before[site]), str(after[site])) for site in before]
+    columns = ("Frankfurt's memories of that person", "before", "after")
+    outcome.tables = [Table("", columns, rows), _rules_table(told["rules"])]
+    outcome.facts = {"relabelled": done, "explained": told, "before": before, "after": after}
+    outcome.expect("nothing of it comes any more, not even at home", not any(after.values()))
+    outcome.expect("the rule is consent-withdrawn", "consent-withdrawn" in rules)
+    return outcome
+
+
+def erase(grid: Grid, supply: Supply) -> Outcome:
+    """A person is erased at every site; the sealed bytes are looked for before and after."""
+    rows: list[tuple[str, ...]] = []
+    answers: dict[str, Any] = {}
+    memories = kept = left = unseen = 0
+    for place in PLACES:
+        with grid.at(place.site) as site:
+            pieces = slices(site.sealed(supply.person))
+            before = len(scan([grid.folder], pieces).found)
+            try:
+                done = site.ask("forget", subject=supply.person)
+            except Denied as refusal:
+                done = {**refusal.details, "erased": {"memories": 0, "keys": 0}}
+                pieces, kept = set(), kept + 1
+            after = len(scan([grid.folder], pieces).found)
+        answers[place.site] = done
+        memories, left, unseen = (
+            memories + done["erased"]["memories"],
+            left + after,
+            unseen + len(pieces) - min(before, len(pieces)),
+        )
+        counts = (done["erased"]["memories"], done["erased"]["keys"], before, after)
+        rows.append((place.site, *map(str, counts), done["receipt"]))
+    found = _count_from_home(grid, supply, supply.person)
+    rules = tuple(
+        dict.fromkeys(rule["id"] for done in answers.values() for rule in done.get("rules", ()))
+    )
+    outcome = Outcome(
+        Summary("Erase a person everywhere", f"{memories} memories and their key", rules)
+    )
+    columns = ("site", "memories", "keys", "sealed pieces before", "after", "receipt")
+    outcome.tables = [Table("Erased, and looked for on disk", columns, rows)]
+    outcome.facts = {"erasures": answers}
+    outcome.expect("the sealed bytes stood on disk before", not unseen)
+    outcome.expect("no sealed byte of it is on disk after", not left)
+    outcome.expect("no site remembers that person", kept > 0 or not any(found.values()))
+    if not supply.own:
+        outcome.expect("something was erased", memories > 0)
+    return outcome
+
+
+def prove(grid: Grid, supply: Supply) -> Outcome:
+    """Every sealed file and every log is read; the erasure's receipt is proved to be in its log."""
+    rows: list[tuple[str, ...]] = []
+    answers: dict[str, Any] = {}
+    for place in PLACES:
+        with grid.at(place.site) as site:
+            verified = site.ask("verify_site")
+            head = site.ask("checkpoint")
+            newest = site.ask("receipts_list", act="erase", limit=1)["receipts"][0]
+            proof = site.ask("receipt_proof", id=newest["id"])
+        answers[place.site] = {"verified": verified, "checkpoint": head, "proof": proof}
+        numbers = (verified["records"], verified["receipts"], len(verified["damaged"]))
+        proved = "proved" if _in_log(proof) else "NOT PROVED"
+        rows.append((place.site, *map(str, numbers), f"#{proof['index']} {proved}", head["root"][:16]))
+    receipts = sum(answer["verified"]["receipts"] for answer in answers.values())
+    outcome = Outcome(Summary("Verify files and logs", f"{receipts} receipts, nothing changed"))
+    columns = ("site", "sealed records", "receipts", "changed", "erasure's receipt", "root of the log")
+    with grid.at(HOME) as home:
+        log = home.ask("receipts_list", limit=6)["receipts"]
+    last = [(f"#{item['index']}", item["at"][11:19], item["act"], item["outcome"]) for item in log]
+    outcome.tables = [
+        Table("Verified", columns, rows),
+        Table("The newest receipts in Frankfurt", ("receipt", "at", "act", "outcome"), last),
+    ]
+    outcome.facts = answers
+    outcome.expect(
+        "every file and every log is as it was written",
+        not any(answer["verified"]["damaged"] for answer in answers.values()),
+    )
+    outcome.expect(
+        "the erasure's receipt is proved to stand in each log",
+        all(_in_log(answer["proof"]) for answer in answers.values()),
+    )
+    return outcome
+
+
+@dataclass
+class Watch:
+    """What must never stand readable in a file: patterns by kind, and how they are looked for.
+
+    A pattern that stood there before anything was remembered proves nothing, so it is left out.
+    """
+
+    supply: Supply
+    patterns: dict[str, set[bytes]] = field(default_factory=dict)
+
+    def prepare(self, grid: Grid) -> None:
+        """Make the patterns, while the homes are still empty."""
+        texts = self.supply.texts
+        with grid.at(HOME) as home:
+            vectors = home.vectors(texts)
+        self.patterns = {
+            "words of the texts": text_patterns(texts),
+            "names of people": spelled(self.supply.subjects),
+            "vectors as float32": slices(vectors),
+        }
+        common = scan([grid.folder], self._all()).found.keys()
+        for kind in self.patterns.values():
+            kind.difference_update(common)
+
+    def look(self, grid: Grid) -> Outcome:
+        """Read every byte below the folder: the homes, and the temporary directory in it."""
+        started = time.monotonic()
+        with grid.at(HOME):
+            seen = scan([grid.folder], self._all())
+        took = time.monotonic() - started
+        rows: list[tuple[str, ...]] = [
+            (name, f"{len(kind):,}", str(len(kind & seen.found.keys())))
+            for name, kind in self.patterns.items()
+        ]
+        outcome = Outcome(
+            Summary("Read every byte on disk", f"{len(seen.found)} found of {seen.patterns:,} patterns")
+        )
+        title = f"{seen.bytes:,} bytes in {seen.files} files, {took:.1f} s"
+        outcome.tables = [Table(title, ("looked for", "patterns", "found"), rows)]
+        if seen.found:
+            where = sorted({str(path.relative_to(grid.folder)) for path in seen.found.values()})
+            outcome.tables.append(Table("Found in", ("file",), [(name,) for name in where]))
+        outcome.facts = {
+            "bytes": seen.bytes,
+            "files": seen.files,
+            "patterns": {name: len(kind) for name, kind in self.patterns.items()},
+            "found": len(seen.found),
+            "found_in": sorted({_relative(path, grid) for path in seen.found.values()}),
+        }
+        outcome.expect("there was something to look for", seen.patterns > 0 and seen.bytes > 0)
+        outcome.expect("no text, name or vector stands readable in any file", not seen.found)
+        return outcome
+
+    def _all(self) -> set[bytes]:
+        return set().union(*self.patterns.values())
+
+
+def _relative(path: Path, grid: Grid) -> str:
+    return str(path.relative_to(grid.folder))
+
+
+def _count_from_home(grid: Grid, supply: Supply, subject: str) -> dict[str, int]:
+    """How many of Frankfurt's memories of a subject come at Frankfurt, and at Lyon."""
+    counts = {}
+    for place in (HOME, BLOC):
+        with grid.at(place) as site:
+            reply = site.ask(
+                "search", query=supply.question, subject=subject, purpose=supply.care,
+                reach="grid", top_k=50,
+            )  # fmt: skip
+        counts[place] = sum(item["site"] == HOME for item in reply["results"])
+    return counts
+
+
+def _in_log(proof: dict[str, Any]) -> bool:
+    """Whether the audit path leads from the receipt to the signed root (RFC 9162, 2.1.3.2)."""
+    path = [bytes.fromhex(sibling) for sibling in proof["path"]]
+    size, root = proof["checkpoint"]["size"], proof["checkpoint"]["root"]
+    return root_from_inclusion(bytes.fromhex(proof["leaf"]), proof["index"], size, path).hex() == str(root)
+
+
+def _rules_table(rules: Iterable[dict[str, str]]) -> Table:
+    rows = [(rule["id"], rule["title"], rule["basis"]) for rule in rules]
+    return Table("Decided by", ("rule", "what it says", "legal basis"), rows)
