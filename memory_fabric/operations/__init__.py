@@ -1,0 +1,120 @@
+"""Operations: what can be asked of a site, as JSON in and JSON out.
+
+The command line calls them on a home that it opens, or sends them to the one that serves it
+through the local socket; the HTTP routes call them for apps. So every face gives the same answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from inspect import signature
+from typing import Any
+
+from memory_fabric.core.access import Role
+from memory_fabric.core.errors import InputError, NotFound, NotGranted
+from memory_fabric.operations.memories import add, add_good, forget, get, label_set, page, search
+from memory_fabric.operations.receipts import (
+    checkpoint,
+    receipt_proof,
+    receipt_show,
+    receipts_list,
+    receipts_verify,
+)
+from memory_fabric.operations.shapes import Json
+from memory_fabric.operations.site import (
+    app_add,
+    classes_add,
+    classes_list,
+    explain_policy,
+    grid_accept,
+    grid_card,
+    link,
+    status,
+    verify_site,
+)
+from memory_fabric.operations.who import authenticate, operator
+from memory_fabric.wiring import Home
+
+__all__ = [
+    "OPERATIONS",
+    "OPERATORS_ONLY",
+    "Json",
+    "add",
+    "add_good",
+    "app_add",
+    "authenticate",
+    "checkpoint",
+    "classes_add",
+    "classes_list",
+    "explain_policy",
+    "forget",
+    "get",
+    "grid_accept",
+    "grid_card",
+    "label_set",
+    "link",
+    "operator",
+    "page",
+    "receipt_proof",
+    "receipt_show",
+    "receipts_list",
+    "receipts_verify",
+    "run",
+    "search",
+    "status",
+    "verify_site",
+]
+
+Operation = Callable[..., Json]
+
+OPERATIONS: Mapping[str, Operation] = {
+    operation.__name__: operation
+    for operation in (
+        app_add, add, add_good, search, get, page, forget, label_set, status, verify_site,
+        classes_list, classes_add, link, explain_policy, receipts_list, receipt_show,
+        receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
+    )
+}  # fmt: skip
+"""Every operation by its name on the local socket."""
+
+OPERATORS_ONLY = frozenset(
+    {"app_add", "classes_add", "link", "grid_card", "grid_accept", "verify_site"}
+)
+"""Operations that change or read the site itself; no API key of another role runs them."""
+
+
+def run(home: Home, operation: str, who: Mapping[str, Any], params: Mapping[str, Any]) -> Json:
+    """Run one operation by its name, for an app by its key or else for the local operator.
+
+    Args:
+        who: ``os_user``, and where they were named ``tenant`` and ``key``.
+
+    Raises:
+        NotFound: ``operation-unknown``.
+    """
+    if operation not in OPERATIONS:
+        raise NotFound(
+            "operation-unknown",
+            "There is no such operation.",
+            "Bring the program and the process that serves the home to the same version.",
+        )
+    if key := who.get("key"):
+        requester = authenticate(home, key)
+    else:
+        requester = operator(home, str(who["os_user"]), who.get("tenant"))
+    if operation in OPERATORS_ONLY and requester.role is not Role.OPERATOR:
+        raise NotGranted(
+            "role-not-granted",
+            "This is for the site's operator.",
+            "Run it on the site itself, without an API key.",
+        )
+    run_it = OPERATIONS[operation]
+    try:
+        signature(run_it).bind(home, requester, **params)
+    except TypeError:
+        raise InputError(
+            "operation-malformed",
+            "The operation does not take these parameters.",
+            "Bring the program and the process that serves the home to the same version.",
+        ) from None
+    return run_it(home, requester, **params)

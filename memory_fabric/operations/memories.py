@@ -1,0 +1,201 @@
+"""Operations on memories: remember, recall, read, forget, relabel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memory_fabric.core.access import Requester
+from memory_fabric.core.drafts import Draft
+from memory_fabric.core.errors import (
+    InputError,
+    MemoryFabricError,
+)
+from memory_fabric.flows import (
+    erase,
+    erase_grid,
+    memories,
+    recall,
+    relabel,
+    remember,
+)
+from memory_fabric.flows.asking import Query, Reach
+from memory_fabric.flows.node import accountable
+from memory_fabric.operations.shapes import (
+    Json,
+    change_from,
+    filters_from,
+    not_reached,
+    one_of,
+    result,
+    results,
+    sole_purpose,
+)
+from memory_fabric.wiring import Home
+
+
+def add(home: Home, requester: Requester, *, memories: Sequence[Mapping[str, Any]]) -> Json:
+    """Remember all of the given memories, or none."""
+    with accountable(home.node, "remember", requester):
+        drafts = []
+        for row, fields in enumerate(memories):
+            try:
+                drafts.append(Draft.from_fields(fields))
+            except MemoryFabricError as error:
+                error.details.setdefault("row", row)
+                raise
+        done = remember.remember(home.node, requester, drafts)
+    return {
+        "results": [{"id": name, "event": "ADD"} for name in done.ids],
+        "receipt": done.receipt,
+    }
+
+
+def add_good(
+    home: Home, requester: Requester, *, memories: Sequence[Mapping[str, Any]], dry: bool = False
+) -> Json:
+    """Remember those of the given memories that can be taken, and say what is wrong with the rest.
+
+    Args:
+        dry: only say it, and store nothing.
+    """
+    node = home.node
+    node.check_tenant(requester)
+    good: list[Draft] = []
+    problems: list[Json] = []
+    ids: set[str] = set()
+    for row, fields in enumerate(memories):
+        try:
+            draft = Draft.from_fields(fields)
+            remember.check_draft(node, requester, draft, ids)
+            good.append(draft)
+            ids |= {draft.id} if draft.id else set()
+        except MemoryFabricError as error:
+            problems.append({"row": row, "code": error.code, "what": error.what, "do": error.do})
+    if dry or not good:
+        return {"results": [], "problems": problems, "receipt": None}
+    with accountable(node, "remember", requester):
+        done = remember.remember(node, requester, good)
+    results = [{"id": name, "event": "ADD"} for name in done.ids]
+    return {"results": results, "problems": problems, "receipt": done.receipt}
+
+
+def search(
+    home: Home,
+    requester: Requester,
+    *,
+    query: str,
+    purpose: str | None = None,
+    subject: str | None = None,
+    all_subjects: bool = False,
+    reach: str = "site",
+    top_k: int = 10,
+    special: Sequence[str] = (),
+    filters: Mapping[str, Any] | None = None,
+    threshold: float = 0.0,
+) -> Json:
+    """Recall, at home and within reach."""
+    node = home.node
+    with accountable(node, "recall", requester):
+        answer = recall.recall(
+            node,
+            requester,
+            Query(
+                text=query,
+                purpose=sole_purpose(requester, purpose),
+                subject=subject,
+                all_subjects=all_subjects,
+                reach=one_of(Reach, reach, "reach", "reach-unknown"),
+                top_k=top_k,
+                special=frozenset(special),
+                filters=filters_from(filters or {}, threshold),
+            ),
+        )
+    reply: Json = {
+        "results": [result(node, site_id, item) for site_id, item in answer.results()],
+        **not_reached(answer.withheld, answer.unreachable),
+        "receipt": answer.released.receipt.receipt.id,
+    }
+    return reply
+
+
+def get(home: Home, requester: Requester, *, id: str, purpose: str | None = None) -> Json:
+    """One memory by its id."""
+    with accountable(home.node, "recall", requester):
+        released = memories.get_memory(home.node, requester, id, sole_purpose(requester, purpose))
+    return {**results(home.node, released)[0], "receipt": released.receipt.receipt.id}
+
+
+def page(
+    home: Home,
+    requester: Requester,
+    *,
+    purpose: str | None = None,
+    subject: str | None = None,
+    all_subjects: bool = False,
+    cursor: str | None = None,
+) -> Json:
+    """Memories in the order of writing, a page at a time."""
+    with accountable(home.node, "recall", requester):
+        found = memories.list_memories(
+            home.node, requester, sole_purpose(requester, purpose), subject, all_subjects, cursor
+        )
+    return {
+        "results": results(home.node, found.released),
+        "cursor": found.cursor,
+        "receipt": found.released.receipt.receipt.id,
+    }
+
+
+def forget(
+    home: Home, requester: Requester, *, subject: str | None = None, id: str | None = None
+) -> Json:
+    """Erase a subject with its key, here and at the tenant's other sites, or one memory here."""
+    node = home.node
+    with accountable(node, "erase", requester):
+        if subject and subject.strip() and not id:
+            done = erase_grid.forget_everywhere(node, requester, subject)
+        elif id and not subject:
+            here = erase.forget_memory(node, requester, id)
+            done = erase_grid.ErasedEverywhere(here, (), (), {})
+        else:
+            raise InputError(
+                "scope-missing", "An erasure names one subject or one id.", "Name exactly one."
+            )
+    return {
+        "erased": {"memories": done.here.memories, "keys": done.here.keys},
+        "site": node.me.site_id,
+        "elsewhere": [
+            {
+                "site": told.site,
+                "erased": {"memories": told.memories, "keys": told.keys},
+                "receipt": told.receipt,
+            }
+            for told in done.elsewhere
+        ],
+        **not_reached(done.withheld, done.unreachable),
+        "remains": list(done.here.remains),
+        "receipt": done.here.receipt,
+    }
+
+
+def label_set(
+    home: Home,
+    requester: Requester,
+    *,
+    subject: str | None = None,
+    id: str | None = None,
+    change: Mapping[str, Any],
+) -> Json:
+    """Change consent, hold, class of one memory or of all about a subject."""
+    with accountable(home.node, "relabel", requester):
+        asked = change_from(change)
+        if subject and subject.strip() and not id:
+            done = relabel.relabel_subject(home.node, requester, subject, asked)
+        elif id and not subject:
+            done = relabel.relabel_memory(home.node, requester, id, asked)
+        else:
+            raise InputError(
+                "scope-missing", "A change of label names one subject or one id.", "Name one."
+            )
+    return {"changed": done.memories, "receipt": done.receipt}

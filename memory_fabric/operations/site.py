@@ -1,0 +1,149 @@
+"""Operations on the site: keys for apps, status, classes, links, rules."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from memory_fabric.core.access import Requester, Role
+from memory_fabric.core.drafts import Draft
+from memory_fabric.core.errors import (
+    InputError,
+)
+from memory_fabric.core.places import check_name
+from memory_fabric.core.ports import App
+from memory_fabric.flows import (
+    explain,
+    remember,
+    verify,
+)
+from memory_fabric.operations.shapes import Json, one_of, sole_purpose
+from memory_fabric.wiring import GRID_OPERATIONS, Home
+
+
+def app_add(
+    home: Home,
+    requester: Requester,
+    *,
+    name: str,
+    tenant: str | None = None,
+    purposes: Sequence[str] = (),
+    role: str = "app",
+    all_subjects: bool = False,
+) -> Json:
+    """Make an API key; it is shown once and kept only as a hash."""
+    node = home.node
+    bound = node.settings.tenant(tenant or requester.tenant or None).name
+    check_name(name, "app")
+    if not purposes:
+        raise InputError(
+            "purpose-missing", "The key is bound to no purpose.", "Name at least one --purpose."
+        )
+    for purpose in purposes:
+        node.check_purpose(purpose, requester)
+    key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
+    app = Requester(
+        name, bound, one_of(Role, role, "role", "role-unknown"), frozenset(purposes), all_subjects
+    )
+    key_hash = hashlib.sha256(secret.encode()).hexdigest()
+    node.ledger.add_app(App(name, key_id, key_hash, app, node.clock.now()))
+    return {
+        "app": name, "tenant": bound, "role": str(app.role), "purposes": sorted(purposes),
+        "all_subjects": all_subjects, "key": f"mf_{key_id}_{secret}",
+    }  # fmt: skip
+
+
+def status(home: Home, requester: Requester) -> Json:
+    """What the site is and holds."""
+    node = home.node
+    checkpoint = node.ledger.checkpoint()
+    return {
+        "site": node.me.site_id,
+        "region": str(node.me.region),
+        "tier": str(node.me.tier),
+        "home": str(home.path),
+        "served": home.served,
+        "tenants": sorted(node.settings.tenants),
+        "classes": len(node.settings.classes),
+        "memories": len(node.copy),
+        "embedder": {"name": home.embedder_name, "id": node.embedder.id, "dim": node.embedder.dim},
+        "receipts": checkpoint.size,
+        "bundle": {
+            "digest": node.gate.rulebook.digest,
+            "crossing": node.gate.rulebook.crossing is not None,
+            "problem": node.gate.rulebook.problem or None,
+        },
+        "sites": [
+            {"site": site.site_id, "region": str(site.region), "tenants": sorted(site.tenants)}
+            for site in node.roster
+        ],
+        "apps": [app.name for app in node.ledger.apps()],
+        "warnings": home.warnings(),
+    }
+
+
+def verify_site(home: Home, requester: Requester) -> Json:
+    """Read every sealed file and the ledger."""
+    found = verify.verify(home.node, home.progress)
+    return {
+        "records": found.records,
+        "receipts": found.receipts,
+        "unacknowledged": found.unacknowledged,
+        "damaged": [{"file": item.file, "what": item.what} for item in found.damages],
+    }
+
+
+def classes_list(home: Home, requester: Requester) -> Json:
+    """The declared label classes."""
+    return {
+        "classes": [{**item.to_json(), "text": str(item)} for item in home.node.settings.classes]
+    }
+
+
+def classes_add(home: Home, requester: Requester, *, classes: Sequence[Mapping[str, Any]]) -> Json:
+    """Declare further label classes."""
+    node = home.node
+    added = []
+    for fields in classes:
+        owner_name = node.settings.tenant(fields.get("tenant") or requester.tenant or None).name
+        # A draft knows the same words and checks them; the class is what is left of its label.
+        label = {name: value for name, value in fields.items() if name != "tenant"}
+        draft = Draft.from_fields({"memory": "-", "subjects": ["-"], "label": label})
+        owner = Requester(requester.name, owner_name, requester.role, frozenset(), True)
+        added.append(remember.label_for(node, owner, draft).label_class)
+    declared = home.declare(added)
+    return {"added": [item.to_json() for item in declared], "classes": len(node.settings.classes)}
+
+
+def link(home: Home, requester: Requester, *, address: str) -> Json:
+    """Make another site known to this one, and this one to it."""
+    return home.link(address)
+
+
+def grid_card(home: Home, requester: Requester) -> Json:
+    """What this site says of itself to one that links it."""
+    return GRID_OPERATIONS["grid_card"](home)
+
+
+def grid_accept(home: Home, requester: Requester, *, document: str, grid_key: str) -> Json:
+    """Take over a roster from the site that signs it."""
+    return GRID_OPERATIONS["grid_accept"](home, document, grid_key)
+
+
+def explain_policy(
+    home: Home,
+    requester: Requester,
+    *,
+    act: str = "recall",
+    purpose: str | None = None,
+    site: str | None = None,
+    label: Mapping[str, Any] | None = None,
+    home_region: str | None = None,
+) -> Json:
+    """Decide without doing."""
+    told = explain.explain(
+        home.node, requester, act, sole_purpose(requester, purpose), site, label or {}, home_region
+    )
+    return told.to_json()

@@ -1,0 +1,38 @@
+"""Who asks: the local operator, or an app by its key."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from memory_fabric.core.access import Requester, Role
+from memory_fabric.core.errors import (
+    Unauthenticated,
+)
+from memory_fabric.wiring import Home
+
+
+def operator(home: Home, os_user: str, tenant: str | None) -> Requester:
+    """The local operator: whoever may read the home. Bound to one tenant for each request."""
+    settings = home.node.settings
+    # Where several tenants live and none is named, whatever needs one refuses.
+    name = settings.tenant(tenant).name if tenant or len(settings.tenants) == 1 else ""
+    return Requester(f"os:{os_user}", name, Role.OPERATOR, frozenset(), all_subjects=True)
+
+
+def authenticate(home: Home, key: str) -> Requester:
+    """The app behind an API key.
+
+    Raises:
+        Unauthenticated: ``key-unknown``; the same for every way in which a key can be wrong.
+    """
+    key_id, _, secret = key.removeprefix("mf_").partition("_")
+    app = home.node.ledger.app(key_id)
+    given = hashlib.sha256(secret.encode()).hexdigest()
+    if app is None or not secrets.compare_digest(app.key_hash, given):
+        raise Unauthenticated(
+            "key-unknown",
+            "This API key is not known here.",
+            "Send `Authorization: Bearer <key>` with a key from `memory-fabric app add`.",
+        )
+    return app.requester
