@@ -91,7 +91,7 @@ def explain(
     needs_purpose = asked not in (Act.ERASE, Act.RELABEL)
     checked = node.check_purpose(purpose, requester) if needs_purpose else ""
     draft = Draft.from_fields(
-        {"memory": "-", "purposes": [checked] if checked else [], "label": label}
+        {"memory": "-", "label": {"purposes": [checked] if checked else [], **label}}
     )
     state = _state(node, requester, draft, home)
     ask = Ask(asked, requester, checked, origin, destination)
