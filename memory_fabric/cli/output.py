@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -51,6 +52,12 @@ class Output:
             table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
         self._out.print(table)
 
+    def show(self, *what: RenderableType) -> None:
+        """Whatever rich can print, for people."""
+        if not self.as_json:
+            for item in what:
+                self._out.print(item)
+
     def rules(self, title: str, rules: Iterable[Mapping[str, str]]) -> None:
         """Rules with their legal basis."""
         rows = [(rule["id"], rule["title"], rule["basis"]) for rule in rules]
@@ -73,6 +80,10 @@ class Output:
             self._err.print(Text(f"  damaged: {damaged}"))
         if error.do:
             self._err.print(Text(f"  {error.do}", style="dim"))
+
+    def waiting(self, text: str) -> AbstractContextManager[object]:
+        """A spinner on a terminal while something takes its time; nothing in a pipe."""
+        return self._err.status(text) if self._err.is_terminal else nullcontext()
 
     def progress(self, what: str) -> Bar:
         """A progress bar on a terminal; nothing in a pipe."""

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from memory_fabric.core.errors import Denied
@@ -30,7 +29,7 @@ def withdraw(grid: Grid, supply: Supply) -> Outcome:
     )
     rows = [(f"asked at {site}", str(before[site]), str(after[site])) for site in before]
     columns = ("Frankfurt's memories of that person", "before", "after")
-    outcome.tables = [Table("", columns, rows), _rules_table(told["rules"])]
+    outcome.tables = [Table("", columns, rows), rules_table("Decided by", told["rules"])]
     outcome.facts = {"relabelled": done, "explained": told, "before": before, "after": after}
     outcome.expect("nothing of it comes any more, not even at home", not any(after.values()))
     outcome.expect("the rule is consent-withdrawn", "consent-withdrawn" in rules)
@@ -38,44 +37,74 @@ def withdraw(grid: Grid, supply: Supply) -> Outcome:
 
 
 def erase(grid: Grid, supply: Supply) -> Outcome:
-    """A person is erased at every site; the sealed bytes are looked for before and after."""
-    rows: list[tuple[str, ...]] = []
-    answers: dict[str, Any] = {}
-    memories = kept = left = unseen = 0
+    """A person is erased at every site; the sealed bytes are looked for before and after.
+
+    Home tells the sites that the name may travel to; the others are told by their own operators.
+    """
+    pieces = {}
     for place in PLACES:
         with grid.at(place.site) as site:
-            pieces = slices(site.sealed(supply.person))
-            before = len(scan([grid.folder], pieces).found)
-            try:
-                done = site.ask("forget", subject=supply.person)
-            except Denied as refusal:
-                done = {**refusal.details, "erased": {"memories": 0, "keys": 0}}
-                pieces, kept = set(), kept + 1
-            after = len(scan([grid.folder], pieces).found)
-        answers[place.site] = done
-        memories, left, unseen = (
-            memories + done["erased"]["memories"],
-            left + after,
-            unseen + len(pieces) - min(before, len(pieces)),
-        )
-        counts = (done["erased"]["memories"], done["erased"]["keys"], before, after)
-        rows.append((place.site, *map(str, counts), done["receipt"]))
+            pieces[place.site] = slices(site.sealed(supply.person))
+    before = {name: len(scan([grid.folder], sealed).found) for name, sealed in pieces.items()}
+    answers = {HOME: _forget(grid, HOME, supply.person)}
+    told = {item["site"]: item for item in answers[HOME].get("elsewhere", ())}
+    for place in PLACES[1:]:
+        if place.site not in told:
+            answers[place.site] = _forget(grid, place.site, supply.person)
+    after = {name: len(scan([grid.folder], sealed).found) for name, sealed in pieces.items()}
     found = _count_from_home(grid, supply, supply.person)
-    rules = tuple(
-        dict.fromkeys(rule["id"] for done in answers.values() for rule in done.get("rules", ()))
-    )
+    done = {**told, **answers}
+    rows = [
+        (
+            name,
+            HOME if name in told else name,
+            str(done[name]["erased"]["memories"]),
+            str(done[name]["erased"]["keys"]),
+            f"{before[name]} -> {after[name]}",
+            done[name]["receipt"],
+        )
+        for name in pieces
+    ]
+    held = [rule for answer in answers.values() for rule in answer["rules"]]
+    untold = [
+        rule for item in answers[HOME].get("withheld", ()) for rule in item["rules"]
+        if item["site"] in answers
+    ]  # fmt: skip
+    memories = sum(item["erased"]["memories"] for item in done.values())
     outcome = Outcome(
-        Summary("Erase a person everywhere", f"{memories} memories and their key", rules)
+        Summary(
+            "Erase a person everywhere",
+            f"{memories} memories and their keys destroyed",
+            tuple(dict.fromkeys(rule["id"] for rule in (*held, *untold))),
+        )
     )
-    columns = ("site", "memories", "keys", "sealed pieces before", "after", "receipt")
+    columns = ("site", "told by", "memories", "keys", "sealed pieces on disk", "receipt")
     outcome.tables = [Table("Erased, and looked for on disk", columns, rows)]
-    outcome.facts = {"erasures": answers}
-    outcome.expect("the sealed bytes stood on disk before", not unseen)
-    outcome.expect("no sealed byte of it is on disk after", not left)
-    outcome.expect("no site remembers that person", kept > 0 or not any(found.values()))
+    if untold or held:
+        outcome.tables.append(rules_table("Why not all were told by one", [*held, *untold]))
+    outcome.facts = {"erasures": answers, "pieces_before": before, "pieces_after": after}
+    outcome.expect(
+        "the sealed bytes stood on disk before",
+        all(before[name] == len(sealed) for name, sealed in pieces.items()),
+    )
+    if held:
+        outcome.expect("a rule that refuses an erasure is named", all(rule["id"] for rule in held))
+        return outcome
+    outcome.expect("no sealed byte of it is on disk after", not any(after.values()))
+    outcome.expect("nobody remembers that person", not any(found.values()))
+    outcome.expect("each site gave a receipt", all(item["receipt"] for item in done.values()))
     if not supply.own:
         outcome.expect("something was erased", memories > 0)
     return outcome
+
+
+def _forget(grid: Grid, name: str, subject: str) -> dict[str, Any]:
+    """The erasure's answer, or its refusal in the same shape."""
+    with grid.at(name) as site:
+        try:
+            return {"rules": [], **site.ask("forget", subject=subject)}
+        except Denied as refusal:
+            return {"site": name, "erased": {"memories": 0, "keys": 0}, **refusal.details}
 
 
 def prove(grid: Grid, supply: Supply) -> Outcome:
@@ -153,15 +182,15 @@ class Watch:
         )
         title = f"{seen.bytes:,} bytes in {seen.files} files, {took:.1f} s"
         outcome.tables = [Table(title, ("looked for", "patterns", "found"), rows)]
-        if seen.found:
-            where = sorted({str(path.relative_to(grid.folder)) for path in seen.found.values()})
-            outcome.tables.append(Table("Found in", ("file",), [(name,) for name in where]))
+        found_in = sorted({str(path.relative_to(grid.folder)) for path in seen.found.values()})
+        if found_in:
+            outcome.tables.append(Table("Found in", ("file",), [(name,) for name in found_in]))
         outcome.facts = {
             "bytes": seen.bytes,
             "files": seen.files,
             "patterns": {name: len(kind) for name, kind in self.patterns.items()},
             "found": len(seen.found),
-            "found_in": sorted({_relative(path, grid) for path in seen.found.values()}),
+            "found_in": found_in,
         }
         outcome.expect("there was something to look for", seen.patterns > 0 and seen.bytes > 0)
         outcome.expect("no text, name or vector stands readable in any file", not seen.found)
@@ -169,10 +198,6 @@ class Watch:
 
     def _all(self) -> set[bytes]:
         return set().union(*self.patterns.values())
-
-
-def _relative(path: Path, grid: Grid) -> str:
-    return str(path.relative_to(grid.folder))
 
 
 def _count_from_home(grid: Grid, supply: Supply, subject: str) -> dict[str, int]:
@@ -195,6 +220,7 @@ def _in_log(proof: dict[str, Any]) -> bool:
     return root_from_inclusion(bytes.fromhex(proof["leaf"]), proof["index"], size, path).hex() == str(root)
 
 
-def _rules_table(rules: Iterable[dict[str, str]]) -> Table:
-    rows = [(rule["id"], rule["title"], rule["basis"]) for rule in rules]
-    return Table("Decided by", ("rule", "what it says", "legal basis"), rows)
+def rules_table(title: str, rules: Iterable[Mapping[str, str]]) -> Table:
+    """Rules with what they say and their basis, each once."""
+    rows = {rule["id"]: (rule["id"], rule["title"], rule["basis"]) for rule in rules}
+    return Table(title, ("rule", "what it says", "legal basis"), list(rows.values()))

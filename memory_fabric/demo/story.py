@@ -111,8 +111,9 @@ def tell(folder: Path, supply: Supply) -> list[Chapter]:
         ),
         Chapter(
             "A person is erased",
-            "The key of that person is destroyed, rows and bytes are removed, and a receipt stays.",
-            tuple(_at(p.site, f"forget {person}") for p in PLACES),
+            "The keys are destroyed, the bytes removed, and receipts stay. Frankfurt tells the others; "
+            "Virginia forgets by itself, for not even the name may travel there.",
+            (_at(HOME, f"forget {person}"), _at(UNSAFE, f"forget {person}")),
             play["erase"],
         ),
         Chapter(
