@@ -71,7 +71,11 @@ class Paths:
         return self.root / "run" / "site.sock"
 
     def check_complete(self) -> None:
-        """Raise ``home-missing`` or ``home-incomplete``."""
+        """Raise ``home-missing`` or ``home-incomplete``.
+
+        The validated bundle may lack: a crash while it is replaced leaves none, and the next
+        opening makes it anew from the installed one.
+        """
         if not self.settings.exists():
             raise HomeError(
                 "home-missing",
@@ -81,7 +85,6 @@ class Paths:
             )
         parts = (
             self.roster, self.root_key, self.keyring, self.stack, self.ledger, self.policies,
-            self.validated,
         )  # fmt: skip
         missing = [str(part.relative_to(self.root)) for part in parts if not part.exists()]
         if missing:

@@ -83,7 +83,7 @@ def _digest(directory: Path) -> str:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Replace a directory by a copy; a crash leaves the old or the new one."""
+    """Replace a directory by a copy; a crash leaves the old one, the new one, or none."""
     fresh, old = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)

@@ -1,7 +1,8 @@
-"""Guarantees 5 and 6 at each step of an act: whatever is cut short is whole or absent afterwards."""
+"""Guarantees 5 and 6 at each step of an act: what is cut short is whole or absent afterwards."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any, NoReturn
 
 import pytest
 
+from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.core.errors import Denied, HomeError, MemoryFabricError, Unavailable
-from memory_fabric.wiring import Home, create, create_home
+from memory_fabric.wiring import Home, create_home
 from tests.system.homes import ask, cli, listed, recalled, remember, reopened, site
 
 TEXT = "The tulips in the north garden bloom in April."
@@ -120,8 +122,12 @@ def test_a_change_of_label_between_stack_and_ledger_is_whole(path: Path) -> None
         for number in range(3):
             remember(home, f"{TEXT} {number}", "Bela", consent="given")
         kept = remember(home, "Cleo grows roses.", "Cleo")
-        withdraw = {"subject": "Bela", "change": {"consent": "withdrawn"}}
-        crashing(home, ("ledger", "commit"), lambda: ask(home, "label_set", **withdraw))
+        change = {"consent": "withdrawn"}
+        crashing(
+            home,
+            ("ledger", "commit"),
+            lambda: ask(home, "label_set", subject="Bela", change=change),
+        )
     sound(path)
     with reopened(path) as home:
         assert home.loaded is not None
@@ -198,7 +204,7 @@ def test_a_home_that_is_cut_short_in_the_making_is_none(
     path = tmp_path / "fra-1"
     making = {"site_id": "fra-1", "region": "DE", "tenants": ["acme"]}
     with monkeypatch.context() as patch:
-        patch.setattr(create.LanceStack, "create", crash)
+        patch.setattr(LanceStack, "create", crash)
         with pytest.raises(Crash):
             create_home(path, **making)  # type: ignore[arg-type]
         assert not path.exists()
@@ -206,6 +212,29 @@ def test_a_home_that_is_cut_short_in_the_making_is_none(
     with pytest.raises(HomeError, match="no site home"):
         reopened(path)
     create_home(path, **making)  # type: ignore[arg-type]
+    sound(path)
+
+
+def test_a_bundle_that_is_cut_short_in_being_taken_over_is_taken_over_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two renames stood between the old copy and the new: a crash between them closed the home."""
+    rules = path / "bundle" / "policies" / "packs" / "home.cedar"
+    rules.write_text(rules.read_text() + "\n// Reviewed.\n")
+    real = os.rename
+
+    def stop_at_the_second(source: Path, target: Path) -> None:
+        if source.name.endswith(".new"):
+            raise Crash
+        real(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "rename", stop_at_the_second)
+        with pytest.raises(Crash):
+            reopened(path)
+    with reopened(path) as home:
+        assert ask(home, "status")["bundle"]["crossing"]
+    assert (path / "bundle" / "validated" / "packs" / "home.cedar").read_text() == rules.read_text()
     sound(path)
 
 

@@ -45,9 +45,7 @@ class Said:
 def killed_run(home: Path, after: float, said: Said) -> None:
     """Let a process write, and kill it so long after it began."""
     command = [sys.executable, "-m", "tests.fault.writer", str(home), "marker"]
-    with subprocess.Popen(  # noqa: S603
-        command, stdout=subprocess.PIPE, text=True, cwd=ROOT
-    ) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
         try:
             assert process.stdout.readline() == "ready\n"

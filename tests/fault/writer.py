@@ -1,4 +1,4 @@
-"""A process to be killed: writes, erases, relabels, and says on standard output what is acknowledged.
+"""A process to be killed: it writes, erases, relabels, and says what is acknowledged.
 
 Run as ``python -m tests.fault.writer HOME MARKER``. Lines: ``kept ID``, ``erased SUBJECT``,
 ``withdrawn ID``.
