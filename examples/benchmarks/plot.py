@@ -1,0 +1,64 @@
+"""A line chart with two logarithmic axes as SVG: no more than the benchmarks need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+WIDTH, HEIGHT = 720, 380
+LEFT, RIGHT, TOP, BOTTOM = 64, 250, 16, 44
+COLOURS = ("#0072b2", "#d55e00", "#009e73")
+
+
+def lines(
+    rows: Sequence[int], curves: Sequence[tuple[str, bool, Sequence[float]]], unit: str
+) -> str:
+    """One line a curve over the numbers of rows: sealed ones whole, plaintext ones dashed.
+
+    Args:
+        rows: places on the horizontal axis.
+        curves: label, whether sealed, and a value for each of ``rows``.
+        unit: of the values.
+    """
+    every = [value for _, _, values in curves for value in values]
+    low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
+
+    def x(count: float) -> float:
+        share = math.log(count / rows[0]) / (math.log(rows[-1] / rows[0]) or 1)
+        return LEFT + share * (WIDTH - LEFT - RIGHT)
+
+    def y(value: float) -> float:
+        share = (math.log10(value) - low) / max(high - low, 1)
+        return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
+
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        'font-family="sans-serif" font-size="12" fill="#222">',
+        f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
+    ]
+    for power in range(low, high + 1):
+        at = y(10**power)
+        parts += [
+            f'<path d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>',
+            f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{10**power:g} {unit}</text>',
+        ]
+    for count in rows:
+        place = f'x="{x(count):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle"'
+        parts.append(f"<text {place}>{count:,}</text>")
+    parts.append(f'<text x="{LEFT}" y="{HEIGHT - 6}">rows</text>')
+    kinds = dict.fromkeys(label.rsplit(",", 1)[0] for label, _, _ in curves)
+    colours = dict(zip(kinds, COLOURS, strict=False))
+    for number, (label, sealed, values) in enumerate(curves):
+        colour = colours[label.rsplit(",", 1)[0]]
+        dashes = "" if sealed else ' stroke-dasharray="5 4"'
+        style = f'stroke="{colour}" stroke-width="2"{dashes}'
+        points = [(x(count), y(value)) for count, value in zip(rows, values, strict=True)]
+        path = "L".join(f"{across:.1f} {down:.1f}" for across, down in points)
+        legend, down = WIDTH - RIGHT + 16, TOP + 14 + 22 * number
+        parts += [
+            f'<path d="M{path}" fill="none" {style}/>',
+            *(f'<circle cx="{a:.1f}" cy="{d:.1f}" r="3" fill="{colour}"/>' for a, d in points),
+            f'<path d="M{legend} {down}h24" {style}/>',
+            f'<text x="{legend + 30}" y="{down + 4}">{label}</text>',
+        ]
+    return "\n".join([*parts, "</svg>", ""])
