@@ -5,13 +5,13 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich import box
-from rich.console import Group, RenderableType
-from rich.padding import Padding
+from rich.console import RenderableType
 from rich.panel import Panel
 from rich.rule import Rule
 from rich.table import Table
@@ -26,7 +26,8 @@ _STYLES = {
     "full": "green", "redacted": "yellow", "vectors_only": "yellow", "proved": "green",
     "denied": "red", "partly_withheld": "yellow", "done": "green",
 }  # fmt: skip
-_WIDE = ("memory", "what it says", "legal basis", "what came", "asked")
+_WHOLE = ("site", "form", "rule", "allowed by", "receipt", "root of the log", "pieces on disk")
+"""Columns whose cells stay on one line."""
 _HELD, _BROKEN = ("✓", "green"), ("✗", "bold red")
 
 
@@ -106,7 +107,7 @@ def _title(supply: story.Supply) -> RenderableType:
     whose = "Your own records" if supply.own else "Everybody in these records is made up"
     text = Text.assemble(
         ("Memory Fabric", "bold"), "  federated memory that asks the law before it travels\n",
-        (f"{whose}; the rules are a template for counsel, not legal advice.", "dim"),
+        (f"{whose}.\nThe rules are a template for counsel, not legal advice.", "dim"),
     )  # fmt: skip
     return Panel(text, box=box.ROUNDED, border_style="cyan", padding=(0, 2))
 
@@ -118,9 +119,10 @@ def _announced(number: int, chapter: story.Chapter) -> list[RenderableType]:
 
 
 def _told(outcome: story.Outcome) -> list[RenderableType]:
-    tables = [_table(table.title, table.columns, table.rows) for table in outcome.tables]
-    checks = Group(*(_check(check) for check in outcome.checks))
-    return [*tables, Padding(checks, (0, 0, 0, 1))]
+    printed: list[RenderableType] = []
+    for table in outcome.tables:
+        printed += [_table(table.title, table.columns, table.rows), Text()]
+    return [*printed, *map(_check, outcome.checks)]
 
 
 def _check(check: story.Check) -> Text:
@@ -128,15 +130,26 @@ def _check(check: story.Check) -> Text:
     return Text.assemble((mark, style), " ", (check.expected, "dim" if check.held else style))
 
 
-def _table(title: str, columns: tuple[str, ...], rows: Any) -> Table:
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD,
-                  header_style="dim", pad_edge=False)  # fmt: skip
-    for name in columns:
-        wide = name in _WIDE
-        table.add_column(name, overflow="fold", ratio=None, min_width=24 if wide else None)
+def _table(title: str, columns: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Table:
+    table = Table(
+        title=title or None, title_justify="left", title_style="bold", header_style="dim",
+        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False,
+    )  # fmt: skip
+    for place, name in enumerate(columns):
+        numbers = bool(rows) and all(row[place].isdecimal() for row in rows)
+        table.add_column(
+            name, no_wrap=name in _WHOLE, overflow="fold", justify="right" if numbers else "left"
+        )
     for row in rows:
-        table.add_row(*(Text(cell, _STYLES.get(cell, "")) for cell in row))
+        table.add_row(*map(_cell, row))
     return table
+
+
+def _cell(text: str) -> Text:
+    """A cell; its second line is a remark."""
+    first, _, remark = text.partition("\n")
+    cell = Text(first, _STYLES.get(first, ""))
+    return cell.append(f"\n{remark}", "dim") if remark else cell
 
 
 def _summary(outcomes: list[story.Outcome], took: float) -> list[RenderableType]:
@@ -148,12 +161,14 @@ def _summary(outcomes: list[story.Outcome], took: float) -> list[RenderableType]
     ]
     heading = Rule(Text("What happened", "bold cyan"), align="left", style="cyan")
     verdict = (
-        Text(f"{len(broken)} of {len(checks)} expectations did not hold ({took:.1f} s).", _BROKEN[1])
+        Text(
+            f"{len(broken)} of {len(checks)} expectations did not hold ({took:.1f} s).", _BROKEN[1]
+        )
         if broken
         else Text(f"All {len(checks)} expectations held ({took:.1f} s).", "bold green")
     )
     columns = ("asked", "what came", "by rule")
-    return [Text(), heading, _table("", columns, rows), *map(_check, broken), verdict]
+    return [Text(), heading, _table("", columns, rows), Text(), *map(_check, broken), verdict]
 
 
 def _go_on(output: Output, folder: Path) -> None:

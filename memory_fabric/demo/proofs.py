@@ -13,6 +13,7 @@ from memory_fabric.demo.grid import BLOC, HOME, PLACES, Grid
 from memory_fabric.demo.records import Supply
 from memory_fabric.demo.report import Outcome, Summary, Table
 from memory_fabric.demo.scan import scan, slices, spelled, text_patterns
+from memory_fabric.demo.scenes import RULE_COLUMNS, TOP_K, ruled
 
 
 def withdraw(grid: Grid, supply: Supply) -> Outcome:
@@ -25,11 +26,15 @@ def withdraw(grid: Grid, supply: Supply) -> Outcome:
     after = _count_from_home(grid, supply, supply.other)
     rules = tuple(rule["id"] for rule in told["rules"])
     outcome = Outcome(
-        Summary("Recall after consent was withdrawn", f"{after[HOME]} of {before[HOME]}", rules)
+        Summary(
+            "Ask after consent was withdrawn",
+            f"{sum(after.values())} of {sum(before.values())} memories",
+            rules,
+        )
     )
     rows = [(f"asked at {site}", str(before[site]), str(after[site])) for site in before]
     columns = ("Frankfurt's memories of that person", "before", "after")
-    outcome.tables = [Table("", columns, rows), rules_table("Decided by", told["rules"])]
+    outcome.tables = [Table("", columns, rows), _rules_table("Decided by", told["rules"])]
     outcome.facts = {"relabelled": done, "explained": told, "before": before, "after": after}
     outcome.expect("nothing of it comes any more, not even at home", not any(after.values()))
     outcome.expect("the rule is consent-withdrawn", "consent-withdrawn" in rules)
@@ -45,13 +50,13 @@ def erase(grid: Grid, supply: Supply) -> Outcome:
     for place in PLACES:
         with grid.at(place.site) as site:
             pieces[place.site] = slices(site.sealed(supply.person))
-    before = {name: len(scan([grid.folder], sealed).found) for name, sealed in pieces.items()}
+    before = _on_disk(grid, pieces)
     answers = {HOME: _forget(grid, HOME, supply.person)}
     told = {item["site"]: item for item in answers[HOME].get("elsewhere", ())}
     for place in PLACES[1:]:
         if place.site not in told:
             answers[place.site] = _forget(grid, place.site, supply.person)
-    after = {name: len(scan([grid.folder], sealed).found) for name, sealed in pieces.items()}
+    after = _on_disk(grid, pieces)
     found = _count_from_home(grid, supply, supply.person)
     done = {**told, **answers}
     rows = [
@@ -78,10 +83,12 @@ def erase(grid: Grid, supply: Supply) -> Outcome:
             tuple(dict.fromkeys(rule["id"] for rule in (*held, *untold))),
         )
     )
-    columns = ("site", "told by", "memories", "keys", "sealed pieces on disk", "receipt")
+    columns = ("site", "told by", "memories", "keys", "pieces on disk", "receipt")
     outcome.tables = [Table("Erased, and looked for on disk", columns, rows)]
     if untold or held:
-        outcome.tables.append(rules_table("Why not all were told by one", [*held, *untold]))
+        outcome.tables.append(
+            _rules_table("Why Frankfurt could not tell every site", [*held, *untold])
+        )
     outcome.facts = {"erasures": answers, "pieces_before": before, "pieces_after": after}
     outcome.expect(
         "the sealed bytes stood on disk before",
@@ -96,6 +103,12 @@ def erase(grid: Grid, supply: Supply) -> Outcome:
     if not supply.own:
         outcome.expect("something was erased", memories > 0)
     return outcome
+
+
+def _on_disk(grid: Grid, pieces: Mapping[str, set[bytes]]) -> dict[str, int]:
+    """How many of each site's pieces stand in any file."""
+    found = scan([grid.folder], set().union(*pieces.values())).found.keys()
+    return {name: len(found & sealed) for name, sealed in pieces.items()}
 
 
 def _forget(grid: Grid, name: str, subject: str) -> dict[str, Any]:
@@ -119,11 +132,12 @@ def prove(grid: Grid, supply: Supply) -> Outcome:
             proof = site.ask("receipt_proof", id=newest["id"])
         answers[place.site] = {"verified": verified, "checkpoint": head, "proof": proof}
         numbers = (verified["records"], verified["receipts"], len(verified["damaged"]))
-        proved = "proved" if _in_log(proof) else "NOT PROVED"
-        rows.append((place.site, *map(str, numbers), f"#{proof['index']} {proved}", head["root"][:16]))
+        proved = "proved" if _in_log(proof) else "not proved"
+        rows.append((place.site, *map(str, numbers), proved, head["root"][:16]))
     receipts = sum(answer["verified"]["receipts"] for answer in answers.values())
-    outcome = Outcome(Summary("Verify files and logs", f"{receipts} receipts, nothing changed"))
-    columns = ("site", "sealed records", "receipts", "changed", "erasure's receipt", "root of the log")
+    damaged = sum(len(answer["verified"]["damaged"]) for answer in answers.values())
+    outcome = Outcome(Summary("Verify files and logs", f"{receipts} receipts, {damaged} changed"))
+    columns = ("site", "records", "receipts", "changed", "erasure", "root of the log")
     with grid.at(HOME) as home:
         log = home.ask("receipts_list", limit=6)["receipts"]
     last = [(f"#{item['index']}", item["at"][11:19], item["act"], item["outcome"]) for item in log]
@@ -134,7 +148,7 @@ def prove(grid: Grid, supply: Supply) -> Outcome:
     outcome.facts = answers
     outcome.expect(
         "every file and every log is as it was written",
-        not any(answer["verified"]["damaged"] for answer in answers.values()),
+        not damaged,
     )
     outcome.expect(
         "the erasure's receipt is proved to stand in each log",
@@ -178,21 +192,23 @@ class Watch:
             for name, kind in self.patterns.items()
         ]
         outcome = Outcome(
-            Summary("Read every byte on disk", f"{len(seen.found)} found of {seen.patterns:,} patterns")
+            Summary(
+                "Read every byte on disk", f"{len(seen.found)} of {seen.patterns:,} patterns found"
+            )
         )
-        title = f"{seen.bytes:,} bytes in {seen.files} files, {took:.1f} s"
+        title = f"{seen.size:,} bytes in {seen.files} files, {took:.1f} s"
         outcome.tables = [Table(title, ("looked for", "patterns", "found"), rows)]
         found_in = sorted({str(path.relative_to(grid.folder)) for path in seen.found.values()})
         if found_in:
             outcome.tables.append(Table("Found in", ("file",), [(name,) for name in found_in]))
         outcome.facts = {
-            "bytes": seen.bytes,
+            "bytes": seen.size,
             "files": seen.files,
             "patterns": {name: len(kind) for name, kind in self.patterns.items()},
             "found": len(seen.found),
             "found_in": found_in,
         }
-        outcome.expect("there was something to look for", seen.patterns > 0 and seen.bytes > 0)
+        outcome.expect("there was something to look for", seen.patterns > 0 and seen.size > 0)
         outcome.expect("no text, name or vector stands readable in any file", not seen.found)
         return outcome
 
@@ -207,7 +223,7 @@ def _count_from_home(grid: Grid, supply: Supply, subject: str) -> dict[str, int]
         with grid.at(place) as site:
             reply = site.ask(
                 "search", query=supply.question, subject=subject, purpose=supply.care,
-                reach="grid", top_k=50,
+                reach="grid", top_k=TOP_K,
             )  # fmt: skip
         counts[place] = sum(item["site"] == HOME for item in reply["results"])
     return counts
@@ -217,10 +233,13 @@ def _in_log(proof: dict[str, Any]) -> bool:
     """Whether the audit path leads from the receipt to the signed root (RFC 9162, 2.1.3.2)."""
     path = [bytes.fromhex(sibling) for sibling in proof["path"]]
     size, root = proof["checkpoint"]["size"], proof["checkpoint"]["root"]
-    return root_from_inclusion(bytes.fromhex(proof["leaf"]), proof["index"], size, path).hex() == str(root)
+    return root_from_inclusion(
+        bytes.fromhex(proof["leaf"]), proof["index"], size, path
+    ).hex() == str(root)
 
 
-def rules_table(title: str, rules: Iterable[Mapping[str, str]]) -> Table:
+def _rules_table(title: str, rules: Iterable[Mapping[str, str]]) -> Table:
     """Rules with what they say and their basis, each once."""
-    rows = {rule["id"]: (rule["id"], rule["title"], rule["basis"]) for rule in rules}
-    return Table(title, ("rule", "what it says", "legal basis"), list(rows.values()))
+    return Table(
+        title, RULE_COLUMNS, [ruled(rule) for rule in {r["id"]: r for r in rules}.values()]
+    )

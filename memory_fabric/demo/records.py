@@ -71,7 +71,7 @@ def story_records() -> Supply:
     """The records that come with the demo. Everybody in them is made up."""
     rows = {site: [row.fields for row in read_rows(_FOLDER / f"{site}.jsonl")] for site in _SITES}
     drafts = {site: [Draft.from_fields(row) for row in rows[site]] for site in _SITES}
-    return Supply(rows, drafts, _KATRIN, _EMRE, f"How do we reach {_KATRIN}, and what is open?")
+    return Supply(rows, drafts, _KATRIN, _EMRE, f"What do we know about {_KATRIN}?")
 
 
 def own_records(path: Path) -> Supply:

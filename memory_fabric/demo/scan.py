@@ -25,10 +25,10 @@ _SLICE = 32
 
 @dataclass(frozen=True)
 class Scanned:
-    """What a scan read, and which patterns it met, each with a file it stands in."""
+    """What a scan read (``size`` in bytes), and where it met patterns: one file for each."""
 
     files: int
-    bytes: int
+    size: int
     patterns: int
     found: dict[bytes, Path]
 
@@ -120,4 +120,3 @@ def _chunks(path: Path) -> Iterator[tuple[bytes, int]]:
             # Padded, so that the windows cover its last bytes too.
             yield chunk + b"\0" * SHORTEST, len(piece)
             tail = chunk[-_OVERLAP:]
-

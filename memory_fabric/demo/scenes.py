@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 import textwrap
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from memory_fabric.core.drafts import Draft
@@ -17,8 +18,11 @@ from memory_fabric.demo.report import Outcome, Summary, Table
 EEA = (HOME, BLOC)
 NO_TEXT = "(no text in this form)"
 _ABOUT_NOBODY = "non-personal-"
-_SHOWN_A_SITE = 3
-_WIDTH = 150
+_KINDS = ("special", "personal", "public", "internal", "confidential", "secret")
+_SHOWN_A_SITE = 6
+_WIDTH = 160
+TOP_K = 50
+RULE_COLUMNS = ("rule", "what it says, and its basis")
 _BATCH = 500
 
 Reply = Mapping[str, Any]
@@ -30,9 +34,9 @@ def found_grid(grid: Grid) -> Outcome:
         grid.create(place)
     with grid.at(HOME) as home:
         for place in PLACES[1:]:
-            linked = home.ask("link", address=str(grid.folder / place.site))
+            home.ask("link", address=str(grid.folder / place.site))
         status = home.ask("status")
-    outcome = Outcome(Summary("Four homes, one signed roster", f"{len(linked['sites'])} sites"))
+    outcome = Outcome(Summary("Four homes, one signed roster", f"{len(status['sites'])} sites"))
     rows = [(place.site, place.what, place.region, place.law) for place in PLACES]
     outcome.tables.append(Table("The grid", ("site", "what it is", "region", "law"), rows))
     outcome.facts = {"status": status}
@@ -43,7 +47,8 @@ def found_grid(grid: Grid) -> Outcome:
 
 def remember(grid: Grid, supply: Supply) -> Outcome:
     """Each site seals its own records."""
-    rows, refused, total = [], [vars(problem) for problem in supply.problems], 0
+    rows: list[tuple[str, ...]] = []
+    refused, total = [vars(problem) for problem in supply.problems], 0
     for place in PLACES:
         drafts, ids = supply.drafts[place.site], 0
         with grid.at(place.site) as site:
@@ -54,9 +59,11 @@ def remember(grid: Grid, supply: Supply) -> Outcome:
                 refused += done["problems"]
         total += ids
         people = {name for draft in drafts for name in draft.subjects}
-        rows.append((place.site, str(ids), str(len(people)), _kinds(drafts)))
+        kinds = Counter(map(_kind, drafts))
+        numbers = (ids, len(people), *(kinds[kind] for kind in _KINDS))
+        rows.append((place.site, *map(str, numbers)))
     outcome = Outcome(Summary("Remember", f"{total} memories sealed"))
-    outcome.tables.append(Table("Remembered", ("site", "memories", "people", "kinds"), rows))
+    outcome.tables.append(Table("Remembered", ("site", "memories", "people", *_KINDS), rows))
     if refused:
         shown = [(str(row.get("line", "")), row["code"], row["what"]) for row in refused[:20]]
         outcome.tables.append(Table("Rows that were not taken", ("line", "code", "what"), shown))
@@ -67,56 +74,54 @@ def remember(grid: Grid, supply: Supply) -> Outcome:
 
 def at_home(grid: Grid, supply: Supply) -> Outcome:
     """The home site asks itself."""
-    reply = _recall(grid, HOME, supply.question, supply.person, supply.care, "site")
-    outcome = _told("Recall at home, Frankfurt", reply)
-    forms = {item["form"] for item in reply["results"]}
-    outcome.expect("what is remembered comes back in full", forms <= {"full"})
-    _expect_some(outcome, supply, reply["results"])
+    reply = _recall(grid, HOME, supply, supply.care, "site")
+    outcome = _told("Frankfurt asks itself", reply, "home-use")
+    outcome.expect("what is remembered comes back in full", _all_full(supply, reply["results"]))
     return outcome
 
 
 def in_bloc(grid: Grid, supply: Supply) -> Outcome:
     """Another site of the bloc asks."""
-    reply = _recall(grid, BLOC, supply.question, supply.person, supply.care)
-    outcome = _told("Recall from Lyon, within the EEA", reply)
-    german = _of(reply, HOME)
-    outcome.expect("Frankfurt's come in full", {item["form"] for item in german} <= {"full"})
-    _expect_some(outcome, supply, german)
+    reply = _recall(grid, BLOC, supply, supply.care)
+    outcome = _told("Lyon asks, within the EEA", reply, "eu-free-flow")
+    outcome.expect("Frankfurt's memories come in full", _all_full(supply, _of(reply, HOME)))
     return outcome
 
 
 def adequate(grid: Grid, supply: Supply) -> Outcome:
     """A site in an adequate country asks."""
-    reply = _recall(grid, ADEQUATE, supply.question, supply.person, supply.support)
-    outcome = _told("Recall from London, an adequate country", reply)
+    reply = _recall(grid, ADEQUATE, supply, supply.support)
+    outcome = _told("London asks, an adequate country", reply, "eu-adequacy")
     european = _about_people(_of(reply, *EEA))
     outcome.expect(
-        "the EEA's come masked, by the adequacy rule",
-        all(item["form"] == "redacted" and "eu-adequacy" in item["rules"] for item in european),
+        "the EEA's memories come masked, by the adequacy rule",
+        (supply.own or bool(european))
+        and all(item["form"] == "redacted" and "eu-adequacy" in item["rules"] for item in european),
     )
     outcome.expect(
-        "no masked text names whom it is about",
+        "no masked text names the person",
         all(supply.person not in item["memory"] for item in european),
     )
-    _expect_some(outcome, supply, european)
     return outcome
 
 
 def unsafe(grid: Grid, supply: Supply) -> Outcome:
     """A site in a country without safeguards asks; then asks about somebody who is not there."""
-    reply = _recall(grid, UNSAFE, supply.question, supply.person, supply.support)
-    nobody = f"Nobody {secrets.token_hex(8)}"
-    other = _recall(grid, UNSAFE, supply.question, nobody, supply.support)
-    outcome = _told("Recall from Virginia, no safeguards", reply)
+    reply = _recall(grid, UNSAFE, supply, supply.support)
+    nobody = replace(supply, person=f"Nobody {secrets.token_hex(8)}")
+    other = _recall(grid, UNSAFE, nobody, supply.support)
+    outcome = _told(
+        "Virginia asks, without safeguards", reply, "eu-no-safeguards", "uk-no-safeguards"
+    )
     abroad = [item for item in reply["results"] if item["site"] != UNSAFE]
     refused = {held["site"]: {rule["id"] for rule in held["rules"]} for held in reply["withheld"]}
     outcome.expect("nothing about people comes from elsewhere", not _about_people(abroad))
     outcome.expect(
-        "each EEA site refuses by eu-no-safeguards",
+        "each site of the EEA refuses by eu-no-safeguards",
         all("eu-no-safeguards" in refused.get(site, ()) for site in EEA),
     )
     outcome.expect(
-        "somebody whom no site knows is refused in the same words",
+        "a person whom no site knows is refused in the same words",
         reply["withheld"] == other["withheld"],
     )
     return outcome
@@ -125,8 +130,8 @@ def unsafe(grid: Grid, supply: Supply) -> Outcome:
 def health(grid: Grid, supply: Supply) -> Outcome:
     """A site in an adequate country asks for care: health stays."""
     purpose = "care"
-    reply = _recall(grid, ADEQUATE, supply.question, supply.person, purpose)
-    outcome = _told("Recall from London, for care", reply)
+    reply = _recall(grid, ADEQUATE, supply, purpose)
+    outcome = _told("London asks again, for care", reply, "eu-adequacy", "eu-health-stays")
     european = _about_people(_of(reply, *EEA))
     rules = {rule["id"] for held in reply["withheld"] for rule in held["rules"]}
     harmless = [
@@ -138,9 +143,11 @@ def health(grid: Grid, supply: Supply) -> Outcome:
         and not draft.special
         and draft.data_class is not DataClass.SECRET
     ]
-    outcome.expect("the EEA's health data is held back by eu-health-stays", "eu-health-stays" in rules)
-    outcome.expect("only what is not about health arrives", len(european) <= len(harmless))
-    _expect_some(outcome, supply, european)
+    outcome.expect("the EEA holds health back, by eu-health-stays", "eu-health-stays" in rules)
+    outcome.expect(
+        "what is not about health arrives, and nothing else",
+        len(european) <= len(harmless) and (supply.own or len(european) == len(harmless)),
+    )
     return outcome
 
 
@@ -159,42 +166,56 @@ def told_tables(reply: Reply) -> list[Table]:
     if more:
         rows.append(("", "", f"and {more} more", ""))
     tables = [Table("What came", ("site", "form", "memory", "allowed by"), rows)] if rows else []
+    return [*tables, *_withheld(reply)]
+
+
+def _withheld(reply: Reply) -> list[Table]:
     held: dict[str, tuple[dict[str, str], list[str]]] = {}
     for refusal in reply["withheld"]:
         for rule in refusal["rules"]:
             held.setdefault(rule["id"], (rule, []))[1].append(refusal["site"])
-    refusals = [
-        (", ".join(sorted(sites)), rule["id"], rule["title"], rule["basis"])
-        for rule, sites in held.values()
-    ]
-    if refusals:
-        columns = ("at", "rule", "what it says", "legal basis")
-        tables.append(Table("What was withheld, by rule", columns, refusals))
-    return tables
+    rows = [(", ".join(sorted(sites)), *ruled(rule)) for _, (rule, sites) in sorted(held.items())]
+    return [Table("What was withheld, and why", ("at", *RULE_COLUMNS), rows)] if rows else []
 
 
-def _told(asked: str, reply: Reply) -> Outcome:
-    results = reply["results"]
-    forms = Counter(item["form"] for item in results)
-    came = ", ".join(f"{count} {form}" for form, count in forms.items()) or "nothing"
-    if reply["withheld"]:
-        came += f"; withheld at {', '.join(sorted(held['site'] for held in reply['withheld']))}"
-    permitting = dict.fromkeys(rule for item in results for rule in item["rules"])
-    refusing = dict.fromkeys(rule["id"] for held in reply["withheld"] for rule in held["rules"])
-    outcome = Outcome(Summary(asked, came, (*permitting, *refusing)), told_tables(reply))
+def ruled(rule: Mapping[str, str]) -> tuple[str, str]:
+    """A rule's cells: its id; what it says, and its legal basis below."""
+    return rule["id"], f"{rule['title']}\n{rule['basis']}"
+
+
+def _told(asked: str, reply: Reply, *telling: str) -> Outcome:
+    """The outcome of a recall; ``telling`` are the rules that its summary names, if they spoke."""
+    results, withheld = reply["results"], reply["withheld"]
+    forms = Counter((item["site"], item["form"]) for item in results)
+    came = [f"{site}: {count} {form}" for (site, form), count in sorted(forms.items())]
+    empty = {held["site"] for held in withheld} - {item["site"] for item in results}
+    if empty:
+        came.append(f"nothing from {', '.join(sorted(empty))}")
+    spoke = {rule for item in results for rule in item["rules"]}
+    spoke |= {rule["id"] for held in withheld for rule in held["rules"]}
+    rules = tuple(rule for rule in telling if rule in spoke)
+    outcome = Outcome(Summary(asked, "; ".join(came), rules), told_tables(reply))
     outcome.facts = dict(reply)
-    outcome.expect("a receipt was written before the answer", bool(reply["receipt"]))
-    outcome.expect("every site within reach answered", not reply.get("unreachable"))
+    outcome.expect(
+        "every site within reach answered, and a receipt was written first",
+        bool(reply["receipt"]) and not reply.get("unreachable"),
+    )
     return outcome
 
 
-def _recall(
-    grid: Grid, site: str, question: str, subject: str, purpose: str, reach: str = "grid"
-) -> Reply:
+def _recall(grid: Grid, site: str, supply: Supply, purpose: str, reach: str = "grid") -> Reply:
     with grid.at(site) as asking:
         return asking.ask(
-            "search", query=question, subject=subject, purpose=purpose, reach=reach, top_k=50
-        )
+            "search", query=supply.question, subject=supply.person, purpose=purpose,
+            reach=reach, top_k=TOP_K,
+        )  # fmt: skip
+
+
+def _all_full(supply: Supply, items: list[Reply]) -> bool:
+    """Whether items come in full. The demo's own records make sure that some do; the user's
+    need not.
+    """
+    return (supply.own or bool(items)) and all(item["form"] == "full" for item in items)
 
 
 def _of(reply: Reply, *sites: str) -> list[Reply]:
@@ -204,28 +225,17 @@ def _of(reply: Reply, *sites: str) -> list[Reply]:
 def _about_people(items: Iterable[Reply]) -> list[Reply]:
     """Items that are about people, by the rules that let them out."""
     return [
-        item
-        for item in items
-        if not any(rule.startswith(_ABOUT_NOBODY) for rule in item["rules"])
+        item for item in items if not any(rule.startswith(_ABOUT_NOBODY) for rule in item["rules"])
     ]
 
 
-def _expect_some(outcome: Outcome, supply: Supply, items: list[Reply]) -> None:
-    """The demo's own records are made so that something comes; the user's need not be."""
-    if not supply.own:
-        outcome.expect("something comes", bool(items))
-
-
-def _kinds(drafts: Iterable[Draft]) -> str:
-    kinds = Counter(
-        next(iter(sorted(draft.special)), str(draft.data_class or "personal")) for draft in drafts
-    )
-    return ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+def _kind(draft: Draft) -> str:
+    """Under which heading a draft is counted."""
+    if draft.special:
+        return "special"
+    return str(draft.data_class or "") if draft.personal is False else "personal"
 
 
 def _batches(rows: list[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
     for start in range(0, len(rows), _BATCH):
         yield rows[start : start + _BATCH]
-
-
-Scene = Callable[[Grid, Supply], Outcome]

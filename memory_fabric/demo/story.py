@@ -56,10 +56,12 @@ def tell(folder: Path, supply: Supply) -> list[Chapter]:
     return [
         Chapter(
             "Four sites under three bodies of law",
-            "Each site keeps its own memories, keys, rules and log; a signed roster says who is where.",
+            "Each site has its own memories, keys, rules and log; a signed roster lists them all.",
             (
-                *(_at(p.site, f"site init --site {p.site} --region {p.region} --tenant acme")
-                  for p in PLACES),
+                *(
+                    _at(p.site, f"site init --site {p.site} --region {p.region} --tenant acme")
+                    for p in PLACES
+                ),
                 *(_at(HOME, f"site link {p.site}") for p in PLACES[1:]),
             ),
             found,
@@ -73,7 +75,7 @@ def tell(folder: Path, supply: Supply) -> list[Chapter]:
         ),
         Chapter(
             "Recall at home",
-            "Inside its home jurisdiction data serves its purposes in full: no transfer takes place.",
+            "At home data serves its purposes in full, for no transfer takes place.",
             (_at(HOME, f'recall "{supply.question}" {person} --purpose {supply.care}'),),
             play["at_home"],
         ),
@@ -92,7 +94,7 @@ def tell(folder: Path, supply: Supply) -> list[Chapter]:
         ),
         Chapter(
             "To a country without safeguards",
-            "Virginia has neither adequacy nor contract clauses: it is refused, with rule and basis, "
+            "Virginia has neither adequacy nor contract clauses: it is refused, with the reason, "
             "and the refusal does not tell whether there was anything.",
             (_at(UNSAFE, f"{ask} {supply.support}"),),
             play["unsafe"],
@@ -111,14 +113,14 @@ def tell(folder: Path, supply: Supply) -> list[Chapter]:
         ),
         Chapter(
             "A person is erased",
-            "The keys are destroyed, the bytes removed, and receipts stay. Frankfurt tells the others; "
+            "Keys are destroyed, bytes removed, and receipts stay. Frankfurt tells the others; "
             "Virginia forgets by itself, for not even the name may travel there.",
             (_at(HOME, f"forget {person}"), _at(UNSAFE, f"forget {person}")),
             play["erase"],
         ),
         Chapter(
             "Prove it",
-            "Every decision left a signed receipt in a Merkle log; a changed log or file exits with 5.",
+            "Every decision left a receipt in a signed Merkle log; any change to it exits with 5.",
             (_at(HOME, "site verify"), _at(HOME, "receipts verify")),
             play["prove"],
         ),
