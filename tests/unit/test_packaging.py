@@ -28,7 +28,8 @@ def pins() -> dict[str, str]:
 
 def declared() -> list[Requirement]:
     extras = PROJECT["optional-dependencies"].values()
-    return [Requirement(text) for text in sum(extras, start=PROJECT["dependencies"])]
+    named = (Requirement(text) for text in sum(extras, start=PROJECT["dependencies"]))
+    return [needed for needed in named if needed.name != PROJECT["name"]]
 
 
 def closure(name: str) -> set[str]:
