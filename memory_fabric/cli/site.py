@@ -12,8 +12,7 @@ from memory_fabric_api.server import serve as serve_home
 
 from memory_fabric.cli.receipts import VIOLATED
 from memory_fabric.cli.session import Session, session
-from memory_fabric.core.errors import InputError, IntegrityViolated
-from memory_fabric.core.records import Damage
+from memory_fabric.core.errors import HomeError, InputError, IntegrityViolated
 from memory_fabric.wiring import audit_home, create_home
 
 commands = typer.Typer(help="This site.", no_args_is_help=True)
@@ -116,9 +115,9 @@ def verify(context: typer.Context) -> None:
     try:
         with run.calls(load=False) as call, run.output.progress("Verifying"):
             found = call("verify_site")
-    except IntegrityViolated as error:
-        damages = audit_home(run.path) or [Damage("home", error.what)]
-        found = {"records": None, "receipts": None, "damaged": [asdict(item) for item in damages]}
+    except (IntegrityViolated, HomeError) as error:
+        damages = [asdict(item) for item in audit_home(run.path, error)]
+        found = {"records": None, "receipts": None, "unacknowledged": None, "damaged": damages}
     if run.output.as_json:
         run.output.json(found)
     elif found["damaged"]:
@@ -129,6 +128,12 @@ def verify(context: typer.Context) -> None:
             f"All {found['records']} sealed records and {found['receipts']} receipts "
             "are as they were acknowledged."
         )
+        if found["unacknowledged"]:
+            run.output.say(
+                f"{found['unacknowledged']} more were never acknowledged; the next opening ends "
+                "what a crash left.",
+                "yellow",
+            )
     if found["damaged"]:
         raise typer.Exit(VIOLATED)
 

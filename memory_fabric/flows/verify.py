@@ -15,7 +15,7 @@ class Verified:
     """What was read, and every damage found; no damage means that all is as acknowledged.
 
     Attributes:
-        records: sealed records read.
+        records: acknowledged records read.
         receipts: receipts in the log.
         damages: what is not as it was written.
         unacknowledged: records of this site that a crash left and the next opening ends. They are
@@ -54,6 +54,7 @@ def verify(node: Node, progress: Progress | None = None) -> Verified:
         except IntegrityViolated as error:
             named = error.details.get("damaged", ["stack"])
             damages += [Damage(name, error.what) for name in named]
+    read -= unacknowledged
     return Verified(read, checkpoint.size, tuple(dict.fromkeys(damages)), unacknowledged)
 
 

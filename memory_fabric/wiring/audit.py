@@ -11,7 +11,7 @@ from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.adapters.rootkey import FileKeyProvider
 from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.config import load_settings
-from memory_fabric.core.errors import IntegrityViolated
+from memory_fabric.core.errors import HomeError, IntegrityViolated
 from memory_fabric.core.records import Damage
 from memory_fabric.vault.identity import SIGNING_SECRET, Signer
 from memory_fabric.vault.keyring import Keyring
@@ -19,22 +19,31 @@ from memory_fabric.wiring.home import accepted_grid_key
 from memory_fabric.wiring.paths import Paths
 
 
-def audit_home(path: Path) -> list[Damage]:
-    """Look at every part by itself: one that is damaged does not hide the others.
+def audit_home(path: Path, error: IntegrityViolated | HomeError) -> list[Damage]:
+    """What opening failed on, and then every part by itself: one does not hide the others.
+
+    Args:
+        path: the home.
+        error: what opening it, or reading it, raised.
 
     Raises:
-        HomeError: there is no home, or the root key is another home's.
+        HomeError: that error, where it tells of no lost or changed file: there is no home, it is
+            in use, the root key is missing or another home's.
     """
     paths = Paths(path)
-    paths.check_complete()
+    if isinstance(error, HomeError):
+        lost = error.details.get("missing", [])
+        if not lost or str(paths.root_key.relative_to(path)) in lost:
+            raise error
+        return [Damage(name, "It is gone; a home is never made without it.") for name in lost]
     settings = load_settings(paths.settings)
-    damages: list[Damage] = []
+    damages = _damages(error, "home")
     store = SqliteKeyStore(paths.keyring)
     try:
         keyring = Keyring.open(store, FileKeyProvider(paths.root_key), settings.site_id)
         signer = Signer(keyring.secret(SIGNING_SECRET))
-    except IntegrityViolated as error:
-        return _damages(error, "keys/keyring.db")
+    except IntegrityViolated:
+        return damages
     finally:
         store.close()
     damages += SqlLedger.audit(paths.ledger, settings.site_id, signer.public, paths.anchor)
@@ -42,7 +51,7 @@ def audit_home(path: Path) -> list[Damage]:
         "roster.json", lambda: RosterFile(paths.roster).load(accepted_grid_key(keyring))
     )
     damages += _tried("stack", lambda: [len(batch) for batch in LanceStack(paths.stack).scan()])
-    return damages
+    return list(dict.fromkeys(damages))
 
 
 def _tried(name: str, read: Callable[[], object]) -> list[Damage]:
