@@ -10,7 +10,19 @@ from typing import Annotated, Optional
 import typer
 
 from memory_fabric import __version__
-from memory_fabric.cli import app, demo, forget, label, policy, recall, receipts, remember, site
+from memory_fabric.cli import (
+    app,
+    demo,
+    export,
+    forget,
+    label,
+    lease,
+    policy,
+    recall,
+    receipts,
+    remember,
+    site,
+)
 from memory_fabric.cli.output import Output
 from memory_fabric.cli.session import Session
 from memory_fabric.core.errors import MemoryFabricError
@@ -47,6 +59,8 @@ program.command("remember")(remember.remember)
 program.command("recall")(recall.recall)
 program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")
+program.add_typer(export.commands, name="export")
+program.add_typer(lease.commands, name="lease")
 program.add_typer(policy.commands, name="policy")
 program.add_typer(receipts.commands, name="receipts")
 

@@ -10,7 +10,7 @@ from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow, SealedRecord
 from memory_fabric.flows.node import Node
-from memory_fabric.flows.storing import altered, entry, know, sealed_root
+from memory_fabric.flows.storing import altered, entry, index, know, sealed_root
 from memory_fabric.flows.terms import ITSELF
 
 Progress = Callable[[int, int], None]
@@ -74,7 +74,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
                 else:
                     good.append(record)
                 seen.add(record.rid)
-            node.copy.add(_rows(node, good))
+            index(node, _rows(node, good))
             know(node, good)
             done += len(good)
             if progress:
@@ -94,12 +94,12 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
                 records_root=sealed_root(adopted), change=change,
             )  # fmt: skip
             know(node, adopted)
-            node.copy.add(rows)
+            index(node, rows)
         if residue:
             node.stack.remove([record.rid for record in residue])
             node.stack.compact()
         node.unsettled = False
-    return Loaded(len(node.copy), len(residue), len(adopted), finished)
+    return Loaded(len(node.copy) + len(node.leased), len(residue), len(adopted), finished)
 
 
 def _rows(node: Node, records: Sequence[SealedRecord]) -> list[IndexRow]:

@@ -13,7 +13,7 @@ from memory_fabric.core.records import Hit, Scope
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.storing import fetched
 from memory_fabric.gate.gate import Ask, Decisions, refusing_rules
-from memory_fabric.gate.permits import Discharged
+from memory_fabric.gate.permits import Discharged, Opened
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,15 @@ class Reading:
         decisions: for every class state the question could be about.
         declared: the decisions on declared classes alone: what may be told about refusals.
         data: discharged memories, best first; empty where nothing is permitted.
+        withheld: the rules behind refusals of declared classes.
+        ids: this site's own ids of the memories in ``data``, which do not leave with them.
     """
 
     decisions: Decisions
     declared: Decisions
     data: Discharged
     withheld: tuple[Rule, ...] = field(default=())
+    ids: tuple[str, ...] = ()
 
     @property
     def allowed(self) -> bool:
@@ -78,7 +81,7 @@ def search(
     scope = scope_of(node, ask, decisions, subject, filters)
     hits = node.copy.search(text, vector, scope, limit) if scope.states else []
     hits = [hit for hit in hits if hit.score >= filters.threshold]
-    return _read(node, ask, subject, decisions, declared, hits)
+    return read(node, ask, subject, decisions, declared, hits)
 
 
 def listing(
@@ -88,7 +91,7 @@ def listing(
     decisions, declared = decide(node, ask)
     scope = scope_of(node, ask, decisions, subject, filters)
     rids = node.copy.page(scope, after, limit) if scope.states else []
-    reading = _read(node, ask, subject, decisions, declared, [Hit(rid, 0.0) for rid in rids])
+    reading = read(node, ask, subject, decisions, declared, [Hit(rid, 0.0) for rid in rids])
     return reading, rids[-1] if len(rids) == limit else None
 
 
@@ -97,7 +100,7 @@ def one(node: Node, ask: Ask, memory_id: str) -> Reading:
     decisions, declared = decide(node, ask)
     row = node.copy.find(ask.requester.tenant, memory_id)
     hits = [Hit(row.rid, 0.0)] if row else []
-    return _read(node, ask, None, decisions, declared, hits)
+    return read(node, ask, None, decisions, declared, hits)
 
 
 def scope_of(
@@ -115,7 +118,7 @@ def scope_of(
     )
 
 
-def _read(
+def read(
     node: Node,
     ask: Ask,
     subject: str | None,
@@ -123,9 +126,18 @@ def _read(
     declared: Decisions,
     hits: Sequence[Hit],
 ) -> Reading:
+    """Open what was found by permit, and discharge it."""
     permit = node.gate.permit(ask, decisions, subject)
     records = fetched(node, [hit.rid for hit in hits])
     scores = {hit.rid: hit.score for hit in hits}
     opened = node.vault.open(permit, records, scores, now=node.clock.now())
     data = node.duties.discharge(opened)
-    return Reading(decisions, declared, data, refusing_rules(declared))
+    ids = shown_ids(opened, data)
+    return Reading(decisions, declared, data, refusing_rules(declared), ids)
+
+
+def shown_ids(opened: Opened, data: Discharged) -> tuple[str, ...]:
+    """This site's own ids of the memories behind discharged items, in their order."""
+    withheld = set(data.withheld)
+    names = [item.memory.id for item in opened.items]
+    return tuple(name for name in names if name not in withheld)

@@ -11,6 +11,7 @@ from memory_fabric.core.labels import Label, LabelChange, loosens
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import IndexRow
+from memory_fabric.flows.leases import NOTHING_ENDED, Settled, sweep
 from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.opening import pen
 from memory_fabric.flows.storing import fetched, store
@@ -19,10 +20,11 @@ from memory_fabric.gate.gate import Ask, denied
 
 @dataclass(frozen=True)
 class Relabelled:
-    """How many memories carry the new label, and the receipt."""
+    """How many memories carry the new label, the receipt, and the leases that ended with it."""
 
     memories: int
     receipt: str
+    leases: Settled = NOTHING_ENDED
 
 
 def relabel_memory(
@@ -33,7 +35,8 @@ def relabel_memory(
         row = node.copy.find(requester.tenant, memory_id)
         if row is None:
             raise NotFound("memory-unknown", "There is no such memory.", "Check id and tenant.")
-        return _relabel(node, requester, [row], None, change)
+        done = _relabel(node, requester, [row], None, change)
+    return replace(done, leases=sweep(node))
 
 
 def relabel_subject(
@@ -47,7 +50,8 @@ def relabel_subject(
             raise NotFound(
                 "subject-unknown", "Nothing is remembered about that subject.", "Check it."
             )
-        return _relabel(node, requester, rows, subject, change)
+        done = _relabel(node, requester, rows, subject, change)
+    return replace(done, leases=sweep(node))
 
 
 def _relabel(

@@ -6,6 +6,8 @@
     vectors_only  none          of the masked text          type
     any other     withheld: its leak is not measured yet
 
+What is here on a lease is shown in no fuller form than it came in.
+
 A duty that cannot be done withholds its memory; no duty falls back to a form that shows more.
 """
 
@@ -15,9 +17,9 @@ import hmac
 import secrets
 from typing import Any
 
-from memory_fabric.core.access import BUILDABLE, Form
+from memory_fabric.core.access import BUILDABLE, LADDER, Form
 from memory_fabric.core.errors import Unavailable
-from memory_fabric.core.memory import Memory
+from memory_fabric.core.memory import Memory, Vector
 from memory_fabric.core.ports import Embedder, Redactor
 from memory_fabric.gate.permits import Discharged, Opened, OpenedMemory, Shown, discharged
 
@@ -54,18 +56,28 @@ class Duties:
         memory, form = item.memory, item.decision.form
         if not item.decision.allowed or form is None or form not in BUILDABLE:
             raise Unavailable("form-not-available", "The granted form cannot be produced here.")
+        if memory.leased is not None:
+            form = max(form, Form(memory.leased.form), key=LADDER.index)
         text = memory.text if form is Form.FULL else self._masked(memory)
+        bare = form is Form.VECTORS_ONLY
+        named = form is Form.FULL or memory.leased is not None  # a lease's row has a random id
         return Shown(
-            id=memory.id if form is Form.FULL else self._pseudonym(memory, destination),
+            id=memory.id if named else self._pseudonym(memory, destination),
             form=form,
             label_class=memory.label.label_class,
-            memory=None if form is Form.VECTORS_ONLY else text,
-            vector=self._embedder.embed([text])[0] if form is Form.VECTORS_ONLY else None,
-            embedder=self._embedder.id if form is Form.VECTORS_ONLY else memory.embedder,
+            memory=None if bare else text,
+            vector=self._vector(memory, text) if bare else None,
+            embedder=self._embedder.id if bare else memory.embedder,
             score=item.score,
             rules=tuple(rule.id for rule in item.decision.rules),
             facts=_all_facts(memory) if form is Form.FULL else _bare_facts(memory),
         )
+
+    def _vector(self, memory: Memory, masked: str) -> Vector:
+        """Of the masked text; what came without text came with that vector."""
+        if memory.leased is not None and not memory.text:
+            return memory.vector
+        return self._embedder.embed([masked])[0]
 
     def _masked(self, memory: Memory) -> str:
         return self._redactor.redact(memory.text, memory.label.subjects)
@@ -76,7 +88,9 @@ class Duties:
 
 
 def _bare_facts(memory: Memory) -> dict[str, Any]:
-    return {"memory_type": str(memory.memory_type)}
+    origin = memory.leased
+    lease = {"leased_from": origin.origin, "lease": origin.lease} if origin else {}
+    return {"memory_type": str(memory.memory_type), **lease}
 
 
 def _all_facts(memory: Memory) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from memory_fabric.core.errors import (
     MemoryFabricError,
 )
 from memory_fabric.flows import (
-    erase,
     erase_grid,
     memories,
     recall,
@@ -21,6 +20,7 @@ from memory_fabric.flows import (
 )
 from memory_fabric.flows.asking import Query, Reach
 from memory_fabric.flows.node import accountable
+from memory_fabric.operations.exports import ended_json
 from memory_fabric.operations.shapes import (
     Json,
     change_from,
@@ -156,8 +156,7 @@ def forget(
         if subject and subject.strip() and not id:
             done = erase_grid.forget_everywhere(node, requester, subject)
         elif id and not subject:
-            here = erase.forget_memory(node, requester, id)
-            done = erase_grid.ErasedEverywhere(here, (), (), {})
+            done = erase_grid.forget_one(node, requester, id)
         else:
             raise InputError(
                 "scope-missing", "An erasure names one subject or one id.", "Name exactly one."
@@ -174,6 +173,7 @@ def forget(
             for told in done.elsewhere
         ],
         **not_reached(done.withheld, done.unreachable),
+        "leases": ended_json(done.leases),
         "remains": list(done.here.remains),
         "receipt": done.here.receipt,
     }
@@ -198,4 +198,8 @@ def label_set(
             raise InputError(
                 "scope-missing", "A change of label names one subject or one id.", "Name one."
             )
-    return {"changed": done.memories, "receipt": done.receipt}
+    return {
+        "changed": done.memories,
+        "leases": ended_json(done.leases),
+        "receipt": done.receipt,
+    }
