@@ -39,10 +39,12 @@ def run_export(
         run.output.json(done)
         return
     rows = [
-        (item["class"]["text"], item["form"] or "nothing", item["rows"], ", ".join(item["rules"]))
+        (item["class"]["text"], item["form"], item["rows"], ", ".join(item["rules"]))
         for item in done["classes"]
+        if item["rows"]
     ]
-    run.output.table(f"Exported to {to}", ("class", "form", "rows", "decided by"), rows)
+    run.output.table(f"Exported to {to}", ("class", "form", "rows", "allowed by"), rows)
+    run.output.rules("Withheld, whatever is stored", done["withheld"])
     run.output.say(f"{done['rows']} rows in {len(done['packages'])} packages.")
     if done["unredacted"]:
         run.output.say(f"{done['unredacted']} kept back: they cannot be redacted.", "yellow")

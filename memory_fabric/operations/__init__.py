@@ -103,7 +103,7 @@ OPERATORS_ONLY = frozenset(
         "export_take",
         "lease_list",
         "lease_recall",
-    }  # fmt: skip
+    }
 )
 """Operations that change or read the site itself; no API key of another role runs them."""
 

@@ -63,7 +63,7 @@ def export_status(
     sites = [site] if site else [item.site_id for item in node.roster if item != node.me]
     told = []
     for name in sites:
-        mine = [lease for lease in given if lease.destination == name]
+        mine = [item for item in given if item.destination == name and _own(requester, item)]
         told.append(
             {
                 "to": name,
