@@ -30,6 +30,7 @@ from memory_fabric.core.ports import Clock, Embedder
 from memory_fabric.flows import opening
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.terms import record_terms
+from memory_fabric.flows.warm import warm
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Gate
 from memory_fabric.gate.permits import Mint
@@ -144,6 +145,10 @@ class Home:
         self.loaded = opening.load(self.node, self.progress)
         record_terms(self.node)
 
+    def warm(self) -> int:
+        """Decide ahead of time what will be asked; how many decisions stand ready."""
+        return warm(self.node)
+
     def warnings(self) -> list[str]:
         """What an operator should know about this machine."""
         swaps = Path("/proc/swaps")
@@ -163,6 +168,7 @@ class Home:
             replace_file(self._paths.settings, text.encode(), durable=True)
             node.settings = settings
             record_terms(node)
+            self._warm_if_served()
         return new
 
     def link(self, address: str) -> dict[str, Any]:
@@ -227,6 +233,12 @@ class Home:
         node.roster, node.me = roster, roster[node.me.site_id]
         node.gate.roster = roster
         record_terms(node)
+        self._warm_if_served()
+
+    def _warm_if_served(self) -> None:
+        """Nobody should wait for the rules; but a command that ends now need not ask them all."""
+        if self.served:
+            self.warm()
 
     def _own_roster(self, settings: Settings, keyring: Keyring, signer: Signer) -> Roster:
         """The roster on disk; a site that is alone keeps its own entry as its settings are."""
