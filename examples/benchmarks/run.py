@@ -74,7 +74,7 @@ def main() -> None:
     for comparison in [*found, *([on_real] if on_real else [])]:
         show(console, comparison)
     say("policy, cold start")
-    command = [sys.executable, HERE / "policy_cold_start.py", "--json"]
+    command = [sys.executable, str(HERE / "policy_cold_start.py"), "--json"]
     cold = subprocess.run(command, check=True, capture_output=True)  # noqa: S603
     others = {"policy": json.loads(cold.stdout)}
     console.print(others["policy"])

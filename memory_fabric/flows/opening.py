@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow, SealedRecord
+from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.storing import altered, entry, know, sealed_root
 from memory_fabric.flows.terms import ITSELF
@@ -45,6 +46,7 @@ def pen(node: Node) -> Iterator[None]:
         yield
 
 
+@without_cycle_search()
 def load(node: Node, progress: Progress | None = None) -> Loaded:
     """Rebuild the searchable copy from the sealed records.
 
