@@ -108,7 +108,9 @@ def damaged_file(table: Path, said: str) -> Path:
             return path
     try:
         dataset = lance.dataset(table)
-    except (ValueError, OSError, RuntimeError):
+    except BaseException as error:
+        if not is_read_error(error):
+            raise
         return manifests[0]
     for fragment in dataset.get_fragments():
         try:
@@ -138,7 +140,7 @@ def _unreadable(table: Path, fragment: lance.LanceFragment) -> Path:
 def is_read_error(error: BaseException) -> bool:
     """Whether Lance raised it over what it read: its errors share no base, and it may panic."""
     return isinstance(error, (RuntimeError, ValueError, OSError)) or (
-        type(error).__name__ == "PanicException"
+        type(error).__name__ in ("PanicException", "RustPanic")
     )
 
 
@@ -154,7 +156,9 @@ def _whole(table: Path, version: int) -> bool:
         return False
     try:
         return all(_ends_well(path) for path in _files_of(table, version))
-    except (RuntimeError, ValueError, OSError):
+    except BaseException as error:
+        if not is_read_error(error):
+            raise
         return False
 
 

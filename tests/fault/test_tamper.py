@@ -412,7 +412,7 @@ def test_a_flipped_bit_is_reported_or_changes_no_answer(path: Path, intact: Inta
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_many_flipped_bits_are_reported_or_change_no_answer(path: Path, intact: Intact) -> None:
-    flipped(path, intact, 12)
+    flipped(path, intact, 8)
 
 
 def test_the_receipts_name_what_was_done(path: Path) -> None:
