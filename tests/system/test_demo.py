@@ -119,7 +119,7 @@ def test_a_folder_that_is_in_use_is_left_alone(
     told: tuple[Run, float], kept: Path, tmp_path: Path
 ) -> None:
     run = cli(tmp_path, "demo", "--keep", str(kept))
-    assert (run.code, run.json["code"]) == (1, "folder-not-empty")
+    assert (run.code, run.json["code"]) == (1, "home-exists")
     assert (kept / "fra-1" / "site.toml").exists()
 
 
