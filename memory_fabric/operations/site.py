@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from memory_fabric.core.access import Requester, Role
@@ -42,7 +43,7 @@ def app_add(
             "purpose-missing", "The key is bound to no purpose.", "Name at least one --purpose."
         )
     for purpose in purposes:
-        node.check_purpose(purpose, requester)
+        node.check_purpose(purpose, replace(requester, tenant=bound))
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     app = Requester(
         name, bound, one_of(Role, role, "role", "role-unknown"), frozenset(purposes), all_subjects
