@@ -99,7 +99,7 @@ class Home:
             me=me,
             roster=roster,
             gate=gate,
-            vault=Vault(keyring, mint),
+            vault=Vault(keyring, mint, log_size=lambda: self._ledger.checkpoint().size),
             keyring=keyring,
             stack=LanceStack(paths.stack, durable=self._ledger.stack_version),
             copy=MemorySearchCopy(embedder.dim),
