@@ -83,7 +83,8 @@ def step_over_torn(table: Path, durable: int) -> None:
         (version for version in manifests if version > durable and not _whole(table, version)),
         default=None,
     )
-    if torn is None or durable not in manifests:
+    # An erasure's compaction goes on from the durable version and cleans it away.
+    if torn is None or not any(durable <= version < torn for version in manifests):
         return
     for version, manifest in manifests.items():
         if version >= torn:

@@ -186,6 +186,20 @@ def test_a_full_disk_in_the_middle_of_an_erasure_is_got_over(path: Path, step: s
     sound(path)
 
 
+def test_a_version_that_power_loss_tore_is_stepped_over_after_an_erasure(path: Path) -> None:
+    """The erasure's compaction had cleaned away the version that the ledger calls durable."""
+    with reopened(path) as home:
+        kept = remember(home, "Cleo grows roses.", "Cleo")
+        remember(home, TEXT, "Bela")
+        ask(home, "forget", subject="Bela")
+        crashing(home, ("ledger", "commit"), lambda: remember(home, TEXT, "Dora"))
+    newest = min((path / "stack" / "memories.lance" / "_versions").glob("*.manifest"))
+    newest.write_bytes(b"")
+    with reopened(path) as home:
+        assert list(listed(home)) == [kept]
+    sound(path)
+
+
 def test_nothing_goes_out_whose_receipt_cannot_be_written(path: Path) -> None:
     with reopened(path) as home:
         remember(home, TEXT, "Bela")
