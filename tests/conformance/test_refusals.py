@@ -297,16 +297,16 @@ def test_an_app_reaches_nothing_of_another_tenant(shared: tuple[Home, dict[str, 
         ("label_set", {"id": "blue-1", "change": {"consent": "withdrawn"}}),
     ):
         with pytest.raises(NotFound) as missing:
-            ask(home, operation, key, **params)  # type: ignore[arg-type]
+            ask(home, operation, key, **params)
         with pytest.raises(NotFound) as nothing:
-            ask(home, operation, key, **{**params, "id": "never-was"})  # type: ignore[arg-type]
+            ask(home, operation, key, **{**params, "id": "never-was"})
         assert missing.value.what == nothing.value.what
     for operation, params in (
         ("app_add", {"name": "more", "tenant": "blue", "purposes": ["care"]}),
         ("classes_add", {"classes": [{"tenant": "blue", "purposes": ["care"]}]}),
     ):
         with pytest.raises(NotGranted):
-            ask(home, operation, key, **params)  # type: ignore[arg-type]
+            ask(home, operation, key, **params)
     assert ask(home, "forget", key, subject="Ada")["erased"]["memories"] == 1
     kept = ask(home, "search", keys["blue"], **asked)["results"]
     assert [item["id"] for item in kept] == ["blue-1"]
@@ -336,7 +336,7 @@ def test_a_home_of_two_tenants_asks_for_which(shared: tuple[Home, dict[str, str]
         ("forget", {"subject": "Ada"}),
     ):
         with pytest.raises(MemoryFabricError) as error:
-            ask(home, operation, **params)  # type: ignore[arg-type]
+            ask(home, operation, **params)
         assert error.value.code == "tenant-missing"
 
 

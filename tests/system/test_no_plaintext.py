@@ -118,7 +118,7 @@ def test_no_file_holds_plaintext_through_a_site_s_life(places: Places) -> None:
     one, two = fields(markers), fields(markers, consent="given")
     for memory in (one, two):
         shown = cli(
-            places.home, "remember", str(memory["memory"]), "--subject", memory["subjects"][0],  # type: ignore[index]
+            places.home, "remember", str(memory["memory"]), "--subject", memory["subjects"][0],
             "--id", str(memory["id"]),
         )  # fmt: skip
         assert shown.code == 0
@@ -150,7 +150,7 @@ def test_no_file_holds_plaintext_through_a_site_s_life(places: Places) -> None:
     places.check()
 
     query = f"garden {markers.word('query')}"
-    subject = str(one["subjects"][0])  # type: ignore[index]
+    subject = str(one["subjects"][0])
     for scope in (["--all-subjects"], ["--subject", subject]):
         asked = cli(places.home, "recall", query, "--purpose", "care", "--reach", "grid", *scope)
         assert asked.code == 0
@@ -206,7 +206,7 @@ with open_home(Path(sys.argv[1])) as home:
 """
 
 
-@pytest.mark.parametrize("kept", [1, 9])
+@pytest.mark.parametrize("kept", [pytest.param(1, marks=pytest.mark.slow), 9])
 def test_no_file_holds_plaintext_after_a_kill(places: Places, kept: int) -> None:
     lines = [json.dumps(fields(places.markers)) + "\n" for _ in range(60)]
     with subprocess.Popen(
