@@ -100,6 +100,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
             node.copy.add(rows)
         if residue:
             node.stack.remove([record.rid for record in residue])
+        if node.stack.uncompacted:
             node.stack.compact()
         node.unsettled = False
     return Loaded(len(node.copy), len(residue), len(adopted), finished)

@@ -154,9 +154,11 @@ class Home:
         swaps = Path("/proc/swaps")
         lines = swaps.read_text().splitlines()[1:] if swaps.exists() else []
         plain = [line.split()[0] for line in lines if not line.startswith(("/dev/dm", "/dev/zram"))]
-        return [
-            f"Swap {name} may put plaintext on a disk; encrypt or disable it." for name in plain
-        ]
+        found = [f"Swap {name} may put plaintext on disk; encrypt or disable it." for name in plain]
+        me = self.node.me
+        if site_card(self.node.settings, me.embedder, me, self.path.resolve()) != me:
+            found.append("site.toml says other than the roster: have this site linked once more.")
+        return found
 
     def declare(self, classes: Iterable[LabelClass]) -> list[LabelClass]:
         """Declare further label classes in ``site.toml``; the new ones among them."""
