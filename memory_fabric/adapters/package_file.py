@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from memory_fabric.adapters.files import sync_folder
+from memory_fabric.adapters.files import sync
 from memory_fabric.core.errors import InputError
 
 SUFFIX = ".mfpkg"
@@ -50,7 +50,7 @@ class PackageWriter:
             file.flush()
             os.fsync(file.fileno())
         if not self._made:
-            sync_folder(self._path.parent)
+            sync(self._path.parent)
         self._made = True
 
 

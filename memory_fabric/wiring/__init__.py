@@ -12,7 +12,7 @@ run/            lock and local socket
 
 from memory_fabric.adapters.package_file import PackageWriter, read_packages
 from memory_fabric.adapters.rows import Row, count_rows, read_rows
-from memory_fabric.adapters.transport import bindable
+from memory_fabric.adapters.transport import LocalSocket, bindable
 from memory_fabric.wiring.audit import audit_home
 from memory_fabric.wiring.create import create_home
 from memory_fabric.wiring.home import Home, open_home
@@ -28,6 +28,7 @@ from memory_fabric.wiring.policies import (
 __all__ = [
     "GRID_OPERATIONS",
     "Home",
+    "LocalSocket",
     "PackageWriter",
     "Row",
     "audit_home",
