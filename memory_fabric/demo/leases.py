@@ -1,0 +1,169 @@
+"""The scenes about exports: what may leave on a lease, how it is used, and how it comes back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from memory_fabric.core.drafts import Draft
+from memory_fabric.core.errors import Denied
+from memory_fabric.core.labels import Consent, DataClass
+from memory_fabric.demo.grid import ADEQUATE, HOME, UNSAFE, Grid
+from memory_fabric.demo.records import Supply
+from memory_fabric.demo.report import Outcome, Summary, Table
+from memory_fabric.demo.scan import text_patterns
+from memory_fabric.demo.scenes import TOP_K, told_tables
+from memory_fabric.wiring import read_packages
+
+_LABEL = ("data_class", "personal", "special", "purposes", "consent")
+
+
+def export(grid: Grid, supply: Supply) -> Outcome:
+    """Frankfurt exports to both, as files carried by hand; every row is held against policy."""
+    rows: list[tuple[str, ...]] = []
+    facts: dict[str, Any] = {}
+    as_explained = clean = True
+    for site in (ADEQUATE, UNSAFE):
+        file = grid.folder / f"{HOME}-to-{site}.mfpkg"
+        done, told = _export(grid, supply, site, file)
+        inside = _inside(grid, site, file)
+        with grid.at(site) as there:
+            taken = there.ask("export_take", file=str(file)) if done["packages"] else {"rows": 0}
+        as_explained &= all(told.get(key) == form for key, form in inside["forms"])
+        as_explained &= {key: told[key] for key in inside["kinds"]} == dict(inside["forms"])
+        refused = _refused(supply, told)
+        clean &= not any(pattern in inside["bytes"] for pattern in text_patterns(refused))
+        counts = Counter(form for _, form in inside["rows"])
+        rows += [
+            (site, form, str(count), ", ".join(sorted(inside["classes"][form])))
+            for form, count in sorted(counts.items())
+        ]
+        refusing = ", ".join(rule["id"] for rule in done["withheld"])
+        rows.append((site, "denied", str(len(refused)), f"kept back by {refusing}"))
+        facts[site] = {"export": done, "taken": taken, "explained": told}
+    total = {site: facts[site]["taken"]["rows"] for site in facts}
+    outcome = Outcome(
+        Summary(
+            "Export embeddings on a lease",
+            "; ".join(f"{site}: {count} rows" for site, count in total.items()),
+            ("eu-adequacy", "export-without-text"),
+        )
+    )
+    columns = ("to", "form", "rows", "of which class")
+    outcome.tables = [Table("What is in the packages", columns, rows)]
+    outcome.facts = facts
+    outcome.expect(
+        "each site got exactly the classes and forms that `policy explain` states", as_explained
+    )
+    outcome.expect("no bytes of a refused class are in any package", clean)
+    outcome.expect(
+        "each package was taken in whole",
+        all(total[site] == facts[site]["export"]["rows"] for site in total),
+    )
+    if not supply.own:
+        outcome.expect("London got something, and about people vectors alone", total[ADEQUATE] > 0)
+    return outcome
+
+
+def use(grid: Grid, supply: Supply) -> Outcome:
+    """London asks across subjects within its region: the question does not leave it."""
+    with grid.at(ADEQUATE) as site:
+        reply = site.ask(
+            "search", query=supply.question, all_subjects=True, purpose=supply.care,
+            reach="region", top_k=TOP_K,
+        )  # fmt: skip
+    fetched = [item for item in reply["results"] if "row" in item]
+    outcome = Outcome(
+        Summary(
+            "London finds embeddings on a lease",
+            f"{len(fetched)} texts fetched from {HOME}, masked",
+            tuple(sorted({rule for item in fetched for rule in item["rules"]})),
+        )
+    )
+    outcome.tables = told_tables({**reply, "results": fetched, "withheld": []})
+    outcome.facts = reply
+    outcome.expect(
+        "each text was fetched from its home by permit, in the form that policy gives",
+        all(item["site"] == HOME and item["form"] == "redacted" for item in fetched),
+    )
+    outcome.expect(
+        "no fetched text names anybody",
+        not any(name in str(item["memory"]) for item in fetched for name in supply.subjects),
+    )
+    if not supply.own:
+        outcome.expect("something was found", bool(fetched))
+    return outcome
+
+
+def asked_back(grid: Grid, leases: Mapping[str, Any]) -> tuple[Table, bool]:
+    """What importers gave up, each with its own receipt; whether each log proves its receipt."""
+    rows, proved = [], True
+    for item in leases["ended"]:
+        with grid.at(item["site"]) as site:
+            receipt = site.ask("receipt_show", id=item["receipt"])
+        proved &= receipt["act"] == "lease-end" and receipt["facts"]["rows"] == item["rows"]
+        rows.append((item["site"], str(item["rows"]), item["receipt"]))
+    return Table("Leases that ended", ("given up by", "rows", "its receipt"), rows), proved
+
+
+def _export(
+    grid: Grid, supply: Supply, site: str, file: Path
+) -> tuple[dict[str, Any], dict[str, str | None]]:
+    """The export, and what policy explains for each declared class beforehand."""
+    with grid.at(HOME) as home:
+        declared = home.ask("classes_list")["classes"]
+        told = {}
+        for label in declared:
+            if supply.care in label["purposes"]:
+                fields = {name: label[name] for name in _LABEL}
+                answer = home.ask(
+                    "explain_policy", act="export", purpose=supply.care, site=site, label=fields
+                )
+                told[label["text"]] = answer["form"]
+        try:
+            done = home.ask("export_run", site=site, purpose=supply.care, file=str(file))
+        except Denied as refusal:
+            done = {"packages": [], "rows": 0, "withheld": refusal.details["rules"]}
+    return done, told
+
+
+def _inside(grid: Grid, site: str, file: Path) -> dict[str, Any]:
+    """What the packages of a file hold, opened with the receiver's key."""
+    rows = []
+    if file.exists():
+        with grid.at(site) as there:
+            packages = [there.home.node.packages.open(data) for data in read_packages(file)]
+        rows = [
+            (str(terms.label_class), str(row.form), row)
+            for package in packages
+            for terms in package.manifest.leases
+            for row in package.rows
+            if row.lease == terms.lease
+        ]
+    classes: dict[str, set[str]] = {}
+    for text, form, _ in rows:
+        classes.setdefault(form, set()).add(text)
+    return {
+        "rows": [(text, form) for text, form, _ in rows],
+        "forms": {(text, form) for text, form, _ in rows},
+        "kinds": {text for text, _, _ in rows},
+        "classes": classes,
+        "bytes": b"\0".join((row.text or "").encode() + (row.vector or b"") for *_, row in rows),
+    }
+
+
+def _refused(supply: Supply, told: Mapping[str, str | None]) -> list[str]:
+    """Frankfurt's texts whose class is refused in every form."""
+    return [draft.text for draft in supply.drafts[HOME] if not told.get(_class(supply, draft))]
+
+
+def _class(supply: Supply, draft: Draft) -> str:
+    """The class of a draft, as the site's list of classes words it."""
+    words = ["+".join(sorted(draft.purposes or {supply.care}))]
+    words.append(str(draft.data_class or DataClass.CONFIDENTIAL))
+    words.append("non-personal" if draft.personal is False else "personal")
+    words += sorted(draft.special)
+    words.append(f"consent {draft.consent or Consent.NONE}")
+    return " · ".join(words)
