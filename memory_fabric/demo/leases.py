@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +18,35 @@ from memory_fabric.demo.scan import text_patterns
 from memory_fabric.demo.scenes import TOP_K, told_tables
 from memory_fabric.wiring import read_packages
 
+_HOUSE = "operations"
 _LABEL = ("data_class", "personal", "special", "purposes", "consent")
 
 
 def export(grid: Grid, supply: Supply) -> Outcome:
     """Frankfurt exports to both, as files carried by hand; every row is held against policy."""
     rows: list[tuple[str, ...]] = []
-    facts: dict[str, Any] = {}
+    facts: dict[str, Any] = {site: {} for site in (ADEQUATE, UNSAFE)}
     as_explained = clean = True
-    for site in (ADEQUATE, UNSAFE):
-        file = grid.folder / f"{HOME}-to-{site}.mfpkg"
-        done, told = _export(grid, supply, site, file)
+    for site, purpose in product(facts, purposes(supply)):
+        file = file_for(grid.folder, site, purpose)
+        done, told = _export(grid, site, purpose, file)
         inside = _inside(grid, site, file)
         with grid.at(site) as there:
             taken = there.ask("export_take", file=str(file)) if done["packages"] else {"rows": 0}
-        as_explained &= all(told.get(key) == form for key, form in inside["forms"])
-        as_explained &= {key: told[key] for key in inside["kinds"]} == dict(inside["forms"])
-        refused = _refused(supply, told)
+        as_explained &= {key: told.get(key) for key, _ in inside["forms"]} == dict(inside["forms"])
+        refused = _refused(supply, purpose, told)
         clean &= not any(pattern in inside["bytes"] for pattern in text_patterns(refused))
         counts = Counter(form for _, form in inside["rows"])
         rows += [
-            (site, form, str(count), ", ".join(sorted(inside["classes"][form])))
+            (site, purpose, form, str(count), ", ".join(sorted(inside["classes"][form])))
             for form, count in sorted(counts.items())
         ]
-        refusing = ", ".join(rule["id"] for rule in done["withheld"])
-        rows.append((site, "denied", str(len(refused)), f"kept back by {refusing}"))
-        facts[site] = {"export": done, "taken": taken, "explained": told}
-    total = {site: facts[site]["taken"]["rows"] for site in facts}
+        if refused:
+            rules = ", ".join(rule["id"] for rule in done["withheld"])
+            rows.append((site, purpose, "denied", str(len(refused)), f"by {rules}"))
+        facts[site][purpose] = {"export": done, "taken": taken, "explained": told}
+    sent = {site: sum(item["export"]["rows"] for item in facts[site].values()) for site in facts}
+    total = {site: sum(item["taken"]["rows"] for item in facts[site].values()) for site in facts}
     outcome = Outcome(
         Summary(
             "Export embeddings on a lease",
@@ -51,19 +54,21 @@ def export(grid: Grid, supply: Supply) -> Outcome:
             ("eu-adequacy", "export-without-text"),
         )
     )
-    columns = ("to", "form", "rows", "of which class")
+    columns = ("to", "for", "form", "rows", "of which class")
     outcome.tables = [Table("What is in the packages", columns, rows)]
     outcome.facts = facts
     outcome.expect(
         "each site got exactly the classes and forms that `policy explain` states", as_explained
     )
     outcome.expect("no bytes of a refused class are in any package", clean)
-    outcome.expect(
-        "each package was taken in whole",
-        all(total[site] == facts[site]["export"]["rows"] for site in total),
-    )
+    outcome.expect("each package was taken in whole", total == sent)
     if not supply.own:
-        outcome.expect("London got something, and about people vectors alone", total[ADEQUATE] > 0)
+        outcome.expect(
+            "Virginia got only what is about nobody, and London more",
+            total[ADEQUATE] > total[UNSAFE] > 0
+            and all(" non-personal " in row[-1] for row in rows if row[0] == UNSAFE
+                    and row[2] != "denied"),
+        )  # fmt: skip
     return outcome
 
 
@@ -108,22 +113,32 @@ def asked_back(grid: Grid, leases: Mapping[str, Any]) -> tuple[Table, bool]:
     return Table("Leases that ended", ("given up by", "rows", "its receipt"), rows), proved
 
 
+def purposes(supply: Supply) -> list[str]:
+    """What the exports are for."""
+    return list(dict.fromkeys([supply.care, supply.support, *([] if supply.own else [_HOUSE])]))
+
+
+def file_for(folder: Path, site: str, purpose: str) -> Path:
+    """Where an export is written to."""
+    return folder / f"{HOME}-to-{site}-{purpose}.mfpkg"
+
+
 def _export(
-    grid: Grid, supply: Supply, site: str, file: Path
+    grid: Grid, site: str, purpose: str, file: Path
 ) -> tuple[dict[str, Any], dict[str, str | None]]:
     """The export, and what policy explains for each declared class beforehand."""
     with grid.at(HOME) as home:
         declared = home.ask("classes_list")["classes"]
         told = {}
         for label in declared:
-            if supply.care in label["purposes"]:
+            if purpose in label["purposes"]:
                 fields = {name: label[name] for name in _LABEL}
                 answer = home.ask(
-                    "explain_policy", act="export", purpose=supply.care, site=site, label=fields
+                    "explain_policy", act="export", purpose=purpose, site=site, label=fields
                 )
                 told[label["text"]] = answer["form"]
         try:
-            done = home.ask("export_run", site=site, purpose=supply.care, file=str(file))
+            done = home.ask("export_run", site=site, purpose=purpose, file=str(file))
         except Denied as refusal:
             done = {"packages": [], "rows": 0, "withheld": refusal.details["rules"]}
     return done, told
@@ -148,15 +163,18 @@ def _inside(grid: Grid, site: str, file: Path) -> dict[str, Any]:
     return {
         "rows": [(text, form) for text, form, _ in rows],
         "forms": {(text, form) for text, form, _ in rows},
-        "kinds": {text for text, _, _ in rows},
         "classes": classes,
         "bytes": b"\0".join((row.text or "").encode() + (row.vector or b"") for *_, row in rows),
     }
 
 
-def _refused(supply: Supply, told: Mapping[str, str | None]) -> list[str]:
-    """Frankfurt's texts whose class is refused in every form."""
-    return [draft.text for draft in supply.drafts[HOME] if not told.get(_class(supply, draft))]
+def _refused(supply: Supply, purpose: str, told: Mapping[str, str | None]) -> list[str]:
+    """Frankfurt's texts for a purpose whose class is refused in every form."""
+    return [
+        draft.text
+        for draft in supply.drafts[HOME]
+        if purpose in (draft.purposes or {supply.care}) and not told.get(_class(supply, draft))
+    ]
 
 
 def _class(supply: Supply, draft: Draft) -> str:

@@ -113,9 +113,9 @@ def tell(folder: Path, supply: Supply) -> list[Chapter]:
             tuple(
                 command
                 for site in (ADEQUATE, UNSAFE)
-                for file in [f"{HOME}-to-{site}.mfpkg"]
+                for file in [leases.file_for(Path(), site, supply.support)]
                 for command in (
-                    _at(HOME, f"export run --to {site} --purpose {supply.care} --file {file}"),
+                    _at(HOME, f"export run --to {site} --purpose {supply.support} --file {file}"),
                     _at(site, f"export take {file}"),
                 )
             ),
