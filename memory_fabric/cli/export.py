@@ -99,8 +99,10 @@ def states(counts: dict[str, int]) -> str:
     return ", ".join(f"{count} {state}" for state, count in counts.items()) or "none"
 
 
-def ended(output: Output, told: dict[str, Any]) -> None:
-    """What importers gave up, and who did not answer."""
+def ended(output: Output, told: dict[str, Any] | None) -> None:
+    """What importers gave up, and who did not answer; nothing where nobody was asked."""
+    if told is None:
+        return
     for item in told["ended"]:
         output.say(f"{item['site']} gave up {item['rows']} rows (its receipt {item['receipt']}).")
     for item in told.get("overdue", ()):

@@ -148,6 +148,12 @@ def ended_json(settled: leases.Settled) -> Json:
     return told
 
 
+def leases_json(settled: leases.Settled) -> Json:
+    """The same beside the answer of another act; nothing where no lease was asked back."""
+    asked = settled.ended or settled.unreachable
+    return {"leases": ended_json(settled)} if asked else {}
+
+
 def _classes(
     decisions: Mapping[ClassState, Decision], rows: Mapping[tuple[LabelClass, Form], int]
 ) -> list[Json]:

@@ -20,7 +20,7 @@ from memory_fabric.flows import (
 )
 from memory_fabric.flows.asking import Query, Reach
 from memory_fabric.flows.node import accountable
-from memory_fabric.operations.exports import ended_json
+from memory_fabric.operations.exports import leases_json
 from memory_fabric.operations.shapes import (
     Json,
     change_from,
@@ -173,7 +173,7 @@ def forget(
             for told in done.elsewhere
         ],
         **not_reached(done.withheld, done.unreachable),
-        "leases": ended_json(done.leases),
+        **leases_json(done.leases),
         "remains": list(done.here.remains),
         "receipt": done.here.receipt,
     }
@@ -198,8 +198,4 @@ def label_set(
             raise InputError(
                 "scope-missing", "A change of label names one subject or one id.", "Name one."
             )
-    return {
-        "changed": done.memories,
-        "leases": ended_json(done.leases),
-        "receipt": done.receipt,
-    }
+    return {"changed": done.memories, **leases_json(done.leases), "receipt": done.receipt}
