@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from memory_fabric.core.access import UNDECIDABLE, Act, Form, Requester, Role, Rule
 from memory_fabric.core.errors import EmbedderMismatch, MemoryFabricError
-from memory_fabric.core.memory import Vector
+from memory_fabric.core.memory import Vector, check_text
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows import reading
 from memory_fabric.flows.erase_grid import erase_for
@@ -102,7 +102,8 @@ def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector | None]:
         return None, query.vector
     if not query.memory:
         raise malformed()
-    return query.memory, node.embedder.embed([query.memory])[0]
+    text = check_text(query.memory, "query")
+    return text, node.embedder.embed([text])[0]
 
 
 _ANSWERS: Mapping[str, Callable[[Node, Letter], bytes]] = {"recall": _recall, "erase": erase_for}

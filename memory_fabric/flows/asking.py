@@ -199,7 +199,7 @@ def _take_in(
     node: Node, outgoing: Outgoing, site: Site, body: Mapping[str, Any], gathered: Gathered
 ) -> None:
     """Ask policy about each class that the other site let out, and keep what may come in."""
-    reply = answer_from(body)
+    reply = answer_from(body, outgoing.query.top_k)
     gathered.receipts[site.site_id] = reply.receipt
     ask = Ask(Act.TAKE_IN, outgoing.requester, outgoing.purpose, site, node.me)
     offered = [ClassState(item) for item in reply.offered]
