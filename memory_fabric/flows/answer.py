@@ -90,7 +90,7 @@ def subject_of(node: Node, question: Question) -> str | None:
     return known_subject(question.hint, tenant, node.keyring.subjects(tenant))
 
 
-def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector | None]:
+def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector]:
     """Text and vector to search with; a vector counts only from this site's own embedder."""
     if query.form is Form.VECTORS_ONLY:
         if query.vector is None or query.embedder != node.embedder.id:

@@ -69,7 +69,7 @@ def search(
     ask: Ask,
     subject: str | None,
     text: str | None,
-    vector: Vector | None,
+    vector: Vector,
     filters: Filters,
     limit: int,
 ) -> Reading:
@@ -77,8 +77,7 @@ def search(
     decisions, declared = decide(node, ask)
     scope = scope_of(node, ask, decisions, subject, filters)
     hits = node.copy.search(text, vector, scope, limit) if scope.states else []
-    hits = [hit for hit in hits if hit.score >= filters.threshold]
-    return _read(node, ask, subject, decisions, declared, hits)
+    return _read(node, ask, subject, decisions, declared, hits, vector, filters.threshold)
 
 
 def listing(
@@ -122,10 +121,12 @@ def _read(
     decisions: Decisions,
     declared: Decisions,
     hits: Sequence[Hit],
+    asked: Vector | None = None,
+    threshold: float = 0.0,
 ) -> Reading:
     permit = node.gate.permit(ask, decisions, subject)
     records = fetched(node, [hit.rid for hit in hits])
     scores = {hit.rid: hit.score for hit in hits}
     opened = node.vault.open(permit, records, scores, now=node.clock.now())
-    data = node.duties.discharge(opened)
+    data = node.duties.discharge(opened, asked, threshold)
     return Reading(decisions, declared, data, refusing_rules(declared))

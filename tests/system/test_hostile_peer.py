@@ -1,4 +1,4 @@
-"""A peer of the roster that does not keep to the protocol: it is left out, and nothing else suffers.
+"""A peer of the roster that does not keep to the protocol: it is left out, nothing else suffers.
 
 Its letters are sealed and signed by its real keys, so that only what stands in them is wrong.
 """
