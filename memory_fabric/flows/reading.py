@@ -48,6 +48,18 @@ class Reading:
     withheld: tuple[Rule, ...] = field(default=())
 
     @property
+    def noted(self) -> Decisions:
+        """What the receipt records: the decisions on declared classes, and those by which anything
+        went out. Whoever asks may read it, and other classes tell what is stored.
+        """
+        out = {item.label_class for item in self.data.items}
+        return {
+            state: decision
+            for state, decision in self.decisions.items()
+            if state in self.declared or (decision.allowed and state.label_class in out)
+        }
+
+    @property
     def allowed(self) -> bool:
         """Whether any declared class is permitted in any form."""
         return any(decision.allowed for decision in self.declared.values())
