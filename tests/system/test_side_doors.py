@@ -12,7 +12,7 @@ import pytest
 from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotFound
 from memory_fabric.wiring import Home
 from tests.fakes.clock import ManualClock
-from tests.system.homes import ask, recalled, remember, reopened, site
+from tests.system.homes import ask, cli, recalled, remember, reopened, site
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -101,3 +101,12 @@ def test_an_app_s_receipt_does_not_tell_which_withheld_classes_are_stored(home: 
     name = remember(home, "Anna had a cough.", "Anna", key=care, expires_at=until)
     ask(home, "label_set", care, id=name, change={"consent": "withdrawn"})
     assert seen() == before
+
+
+def test_a_memory_does_not_steer_the_terminal_that_shows_it(tmp_path: Path) -> None:
+    path = site(tmp_path, "fra-1", "DE")
+    evil = "tea\x1b]52;c;cm0gLXJm\x07\x1b[2J\x9b31m"
+    assert cli(path, "remember", evil, "--subject", "Anna").code == 0
+    shown = cli(path, "recall", "tea", "--purpose", "care", "--subject", "Anna", plain=True)
+    assert "tea" in shown.out
+    assert not set(shown.out) & {"\x1b", "\x07", "\x9b"}
