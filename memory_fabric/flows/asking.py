@@ -13,6 +13,7 @@ from memory_fabric.core.labels import ClassState, DataClass, Label
 from memory_fabric.core.memory import Memory, MemoryType, Vector
 from memory_fabric.core.places import Site
 from memory_fabric.core.receipt import Outcome
+from memory_fabric.flows.mentioned import mentioned
 from memory_fabric.flows.messages import answer_from, question_body
 from memory_fabric.flows.node import Node, plans_json, recorded
 from memory_fabric.flows.reading import Filters
@@ -74,16 +75,19 @@ class Outgoing:
 
     def memory(self, node: Node) -> Memory:
         """The query as a memory: it has a label, is opened by permit, redacted and embedded
-        like any other. A question about people is personal data of its home region.
+        like any other. A question about people is personal data of its home region. Asked
+        across subjects it is about those that it names.
         """
+        tenant = self.requester.tenant
+        named = mentioned(self.text, node.keyring.subjects(tenant)) if not self.subject else ()
         label = Label(
             home=node.me.region,
-            tenant=self.requester.tenant,
+            tenant=tenant,
             data_class=DataClass.CONFIDENTIAL,
             personal=True,
             purposes=frozenset({self.purpose}),
             special=self.query.special,
-            subjects=(self.subject,) if self.subject else (),
+            subjects=(self.subject,) if self.subject else named,
         )
         return Memory(
             id="query",

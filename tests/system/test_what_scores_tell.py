@@ -9,6 +9,8 @@ import pytest
 
 from memory_fabric.core.access import Act, Requester, Role
 from memory_fabric.flows import reading
+from memory_fabric.flows.asking import Outgoing, Query
+from memory_fabric.flows.mentioned import mentioned
 from memory_fabric.flows.reading import Filters
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Shown
@@ -74,3 +76,30 @@ def test_the_vector_of_an_unmasked_text_cannot_be_put_together_from_scores(home:
         stolen.append(both[0] - both[1])
     assert not any(stolen == pytest.approx(vector, abs=1e-4) for vector in unmasked)
     assert stolen == pytest.approx(masked, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["What does Anna Schmidt want?", "Is SCHMIDT better?", "anna's knee?", "Frau Schmi-\ndt?"],
+)
+def test_a_question_across_subjects_leaves_without_their_names(home: Home, query: str) -> None:
+    node, said = home.node, []
+    asker = Requester("os:tester", TENANT, Role.OPERATOR, all_subjects=True)
+    vector = node.embedder.embed([query])[0]
+    memory = Outgoing(asker, "care", None, query, vector, Query(query, "care")).memory(node)
+    for there in ("lon-1",):
+        way = Ask(Act.QUERY, asker, "care", node.me, node.roster[there])
+        decisions = node.gate.decide(way, [memory.label.state(node.clock.now())])
+        permit = node.gate.permit(way, decisions, None)
+        data = node.duties.discharge(node.vault.vouch(permit, memory, node.clock.now()))
+        said += [item.memory or "" for item in data.items]
+    assert said
+    assert all("[PERSON]" in text for text in said)
+    assert not any(name in text.lower() for text in said for name in ("anna", "schmi"))
+
+
+def test_many_subjects_that_share_a_word_are_no_burden() -> None:
+    names = [f"patient-{number}" for number in range(10_000)]
+    assert mentioned("Which patient drinks tea?", names) == ("patient",)
+    assert "patient-7" in mentioned("How is Patient 7?", names)
+    assert mentioned("Wie geht es Frau Mueller?", ["Eva Müller"]) == ("Müller",)
