@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -134,13 +134,16 @@ class Replies:
 
 def ask_others(node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: Gathered) -> None:
     """Send the query to each site that policy lets it go to, and take the answers in."""
-    header = question_body(
-        outgoing.requester,
-        outgoing.purpose,
-        outgoing.subject,
-        outgoing.query.top_k,
-        outgoing.query.filters,
-    )
+
+    def header() -> dict[str, Any]:
+        return question_body(
+            outgoing.requester,
+            outgoing.purpose,
+            outgoing.subject,
+            outgoing.query.top_k,
+            outgoing.query.filters,
+        )
+
     replies = consult(node, outgoing, sites, header)
     gathered.withheld += replies.withheld
     gathered.unreachable |= replies.unreachable
@@ -152,10 +155,11 @@ def ask_others(node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: 
 
 
 def consult(
-    node: Node, outgoing: Outgoing, sites: Sequence[Site], header: Mapping[str, Any]
+    node: Node, outgoing: Outgoing, sites: Sequence[Site], header: Callable[[], Mapping[str, Any]]
 ) -> Replies:
     """Decide for each site whether and in which form a message may leave to it, record that, and
     only then send it; the replies are verified and opened, and not yet looked into.
+    Each site gets a header of its own, so that no two can tell that they were asked the same.
     """
     memory = outgoing.memory(node)
     state = memory.label.state(node.clock.now())
@@ -187,11 +191,11 @@ def consult(
             **node.subject_scope(outgoing.requester.tenant, outgoing.subject),
         },
         decisions=decided,
-        facts={"kind": str(header["kind"])},
+        facts={"kind": str(header()["kind"])},
     )
     for site, data in leaving:
         try:
-            letter = node.letters.seal(release([data], committed), header, to=site)
+            letter = node.letters.seal(release([data], committed), header(), to=site)
             answered = node.transport.exchange(site, letter.sealed)
             replies.letters.append(node.letters.open(answered, reply_to=letter))
         except MemoryFabricError as error:

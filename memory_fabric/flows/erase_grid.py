@@ -74,7 +74,7 @@ def forget_everywhere(node: Node, requester: Requester, subject: str) -> ErasedE
     outgoing = Outgoing(
         requester, purpose, subject, notice.text, node.embedder.embed([notice.text])[0], notice
     )
-    replies = consult(node, outgoing, others, erasure_body(requester, subject))
+    replies = consult(node, outgoing, others, lambda: erasure_body(requester, subject))
     elsewhere: list[Elsewhere] = []
     withheld = list(replies.withheld)
     unreachable = dict(replies.unreachable)

@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
+from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.canonical import canonical
-from memory_fabric.core.errors import IntegrityViolated
+from memory_fabric.core.errors import IntegrityViolated, Unavailable
 from memory_fabric.core.places import Site
 from memory_fabric.flows.answer import answer
+from memory_fabric.flows.asking import Gathered, Outgoing, Query, ask_others
 from memory_fabric.vault.binding import bind
 from memory_fabric.vault.identity import SIGNING_SECRET, Signer, seal_to
 from memory_fabric.vault.letters import Letter, SealedLetter
@@ -201,3 +203,21 @@ def test_a_bad_question_is_refused_as_malformed(
 def test_a_letter_s_name_is_no_place_for_text(homes: tuple[Home, Home], liar: Liar) -> None:
     with pytest.raises(IntegrityViolated, match="not from the site"):
         answer(homes[0].node, liar.sealed(question(), name="Anna Schmidt takes warfarin"))
+
+
+def test_two_letters_about_one_subject_cannot_be_linked(
+    homes: tuple[Home, Home], liar: Liar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node, hints = homes[0].node, []
+    asker = Requester("os:tester", TENANT, Role.OPERATOR)
+    vector = node.embedder.embed(["tea"])[0]
+    outgoing = Outgoing(asker, "care", "Anna", "tea", vector, Query("tea", "care", "Anna"))
+
+    def heard(site: Site, letter: bytes) -> bytes:
+        hints.append(homes[1].node.letters.open(letter).body["hint"])
+        raise Unavailable("site-unreachable", "Nobody is there.")
+
+    monkeypatch.setattr(liar, "exchange", heard)
+    ask_others(node, outgoing, [node.roster["lon-1"]] * 2, Gathered())
+    assert len(hints) == 2
+    assert hints[0] != hints[1]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotFound
+from memory_fabric.core.errors import Denied, HomeError, InputError, MemoryFabricError, NotFound
 from memory_fabric.wiring import Home
 from tests.fakes.clock import ManualClock
 from tests.system.homes import ask, cli, recalled, remember, reopened, site
@@ -110,3 +110,11 @@ def test_a_memory_does_not_steer_the_terminal_that_shows_it(tmp_path: Path) -> N
     shown = cli(path, "recall", "tea", "--purpose", "care", "--subject", "Anna", plain=True)
     assert "tea" in shown.out
     assert not set(shown.out) & {"\x1b", "\x07", "\x9b"}
+
+
+def test_a_link_is_no_place_for_a_home(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "home").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(HomeError) as refused:
+        site(tmp_path, "home", "DE")
+    assert refused.value.code == "home-exists"
