@@ -22,7 +22,7 @@ from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.messages import answer_body, answer_from, malformed, neighbour
 from memory_fabric.flows.node import Node, count_forms, plans_json, recorded
 from memory_fabric.flows.storing import fetched
-from memory_fabric.gate.gate import Ask
+from memory_fabric.gate.gate import Ask, refusing_rules
 from memory_fabric.gate.permits import release
 from memory_fabric.vault.letters import Letter
 
@@ -41,7 +41,6 @@ def recall_leased(node: Node, outgoing: Outgoing, gathered: Gathered) -> None:
     present = node.leased.states(outgoing.requester.tenant, node.clock.now())
     states = [state for state in present if outgoing.purpose in state.label_class.purposes]
     decisions = node.gate.decide(ask, states)
-    gathered.decisions += recorded(node, decisions, site=node.me.site_id, act="recall")
     filters = outgoing.query.filters
     scope = reading.scope_of(node, ask, decisions, None, filters)
     hits = _hits(node, outgoing, scope, gathered.receipts) if scope.states else []
@@ -51,7 +50,11 @@ def recall_leased(node: Node, outgoing: Outgoing, gathered: Gathered) -> None:
     scores = {hit.rid: hit.score for hit in shown}
     records = fetched(node, [hit.rid for hit in shown])
     opened = node.vault.open(permit, records, scores, now=node.clock.now())
-    gathered.parts.append(node.duties.discharge(opened))
+    data = node.duties.discharge(opened)
+    gathered.parts.append(data)
+    # Whoever asks may read the receipt, and the other classes tell what lies here.
+    noted = reading.Reading(decisions, {}, data).noted
+    gathered.decisions += recorded(node, noted, site=node.me.site_id, act="recall")
 
 
 def _hits(
@@ -99,14 +102,16 @@ def _fetch(
         "purpose": outgoing.purpose,
         "rows": sorted(rows),
     }
-    replies = consult(node, asking, [site], header)
+    replies = consult(node, asking, [site], lambda: header)
     gathered.withheld += replies.withheld
     gathered.unreachable |= replies.unreachable
     got: set[str] = set()
     for letter in replies.letters:
-        reply = answer_from(letter.body)
+        reply = answer_from(letter.body, len(rows))
         names = letter.body.get("rows", [])
-        if len(names) != len(reply.items) or not set(names) <= rows.keys():
+        if not isinstance(names, list) or len(names) != len(reply.items):
+            raise malformed()
+        if not all(isinstance(name, str) and name in rows for name in names):
             raise malformed()
         items = [
             replace(item, id=name, score=rows[name].score, facts={**item.facts, "row": name})
@@ -138,9 +143,12 @@ def fetch_for(node: Node, letter: Letter) -> bytes:
     }
     ask = Ask(Act.RECALL, asker, purpose, node.me, letter.sender)
     decisions, declared = reading.decide(node, ask)
-    found = reading.read(node, ask, None, decisions, declared, [Hit(rid, 0.0) for rid in leased])
+    permit = node.gate.permit(ask, decisions, None)
+    opened = node.vault.open(permit, fetched(node, list(leased)), now=now)
+    data = node.duties.discharge(opened)
     names = {row.memory_id: name for rid, name in leased.items() if (row := node.copy.row(rid))}
-    rows = [names[memory_id] for memory_id in found.ids]
+    rows = [names[memory_id] for memory_id in reading.shown_ids(opened, data)]
+    found = reading.Reading(decisions, declared, data, refusing_rules(declared))
     refused = bool(found.withheld) and not found.allowed
     committed = node.commit(
         "recall",
@@ -154,7 +162,7 @@ def fetch_for(node: Node, letter: Letter) -> bytes:
             "plans": plans_json(node),
             "subjects": "all",
         },
-        decisions=recorded(node, decisions, site=letter.sender.site_id, act="recall"),
+        decisions=recorded(node, found.noted, site=letter.sender.site_id, act="recall"),
         facts={
             "forms": count_forms(item.form for item in found.data.items),
             "letter": letter.id,

@@ -41,14 +41,24 @@ class Reading:
         declared: the decisions on declared classes alone: what may be told about refusals.
         data: discharged memories, best first; empty where nothing is permitted.
         withheld: the rules behind refusals of declared classes.
-        ids: this site's own ids of the memories in ``data``, which do not leave with them.
     """
 
     decisions: Decisions
     declared: Decisions
     data: Discharged
     withheld: tuple[Rule, ...] = field(default=())
-    ids: tuple[str, ...] = ()
+
+    @property
+    def noted(self) -> Decisions:
+        """What the receipt records: the decisions on declared classes, and those by which anything
+        went out. Whoever asks may read it, and other classes tell what is stored.
+        """
+        out = {item.label_class for item in self.data.items}
+        return {
+            state: decision
+            for state, decision in self.decisions.items()
+            if state in self.declared or (decision.allowed and state.label_class in out)
+        }
 
     @property
     def allowed(self) -> bool:
@@ -72,7 +82,7 @@ def search(
     ask: Ask,
     subject: str | None,
     text: str | None,
-    vector: Vector | None,
+    vector: Vector,
     filters: Filters,
     limit: int,
 ) -> Reading:
@@ -80,8 +90,7 @@ def search(
     decisions, declared = decide(node, ask)
     scope = scope_of(node, ask, decisions, subject, filters)
     hits = node.copy.search(text, vector, scope, limit) if scope.states else []
-    hits = [hit for hit in hits if hit.score >= filters.threshold]
-    return read(node, ask, subject, decisions, declared, hits)
+    return _read(node, ask, subject, decisions, declared, hits, vector, filters.threshold)
 
 
 def listing(
@@ -91,7 +100,7 @@ def listing(
     decisions, declared = decide(node, ask)
     scope = scope_of(node, ask, decisions, subject, filters)
     rids = node.copy.page(scope, after, limit) if scope.states else []
-    reading = read(node, ask, subject, decisions, declared, [Hit(rid, 0.0) for rid in rids])
+    reading = _read(node, ask, subject, decisions, declared, [Hit(rid, 0.0) for rid in rids])
     return reading, rids[-1] if len(rids) == limit else None
 
 
@@ -100,7 +109,7 @@ def one(node: Node, ask: Ask, memory_id: str) -> Reading:
     decisions, declared = decide(node, ask)
     row = node.copy.find(ask.requester.tenant, memory_id)
     hits = [Hit(row.rid, 0.0)] if row else []
-    return read(node, ask, None, decisions, declared, hits)
+    return _read(node, ask, None, decisions, declared, hits)
 
 
 def scope_of(
@@ -118,26 +127,29 @@ def scope_of(
     )
 
 
-def read(
+def _read(
     node: Node,
     ask: Ask,
     subject: str | None,
     decisions: Decisions,
     declared: Decisions,
     hits: Sequence[Hit],
+    asked: Vector | None = None,
+    threshold: float = 0.0,
 ) -> Reading:
-    """Open what was found by permit, and discharge it."""
     permit = node.gate.permit(ask, decisions, subject)
     records = fetched(node, [hit.rid for hit in hits])
     scores = {hit.rid: hit.score for hit in hits}
     opened = node.vault.open(permit, records, scores, now=node.clock.now())
-    data = node.duties.discharge(opened)
-    ids = shown_ids(opened, data)
-    return Reading(decisions, declared, data, refusing_rules(declared), ids)
+    data = node.duties.discharge(opened, asked, threshold)
+    return Reading(decisions, declared, data, refusing_rules(declared))
 
 
 def shown_ids(opened: Opened, data: Discharged) -> tuple[str, ...]:
-    """This site's own ids of the memories behind discharged items, in their order."""
+    """This site's own ids of the memories behind discharged items, in their order.
+
+    For data that was discharged as opened, not ranked by a query.
+    """
     withheld = set(data.withheld)
     names = [item.memory.id for item in opened.items]
     return tuple(name for name in names if name not in withheld)

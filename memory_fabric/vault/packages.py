@@ -39,6 +39,7 @@ MAX_PACKAGE = 64 * 1024 * 1024
 """Bytes of a package at most."""
 
 _FORMAT = "memory-fabric/package/1"
+_MISREAD = (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError)
 _FIELDS = {"from", "to", "package", "expires_at"}
 
 
@@ -152,7 +153,7 @@ class Packages:
             end = 4 + int.from_bytes(content[:4], "big")
             manifest = Manifest.from_json(json.loads(content[4:end]))
             rows = self._packing.unpack(content[end:])
-        except (InvalidTag, ValueError, KeyError, TypeError, RecursionError):
+        except (InvalidTag, InputError, *_MISREAD):
             raise _forged() from None
         said = (manifest.origin, manifest.destination, manifest.package)
         if said != (sender.site_id, self._site_id, envelope["package"]):
@@ -192,7 +193,7 @@ def _parse(data: bytes) -> tuple[dict[str, Any], bytes, bytes, bytes]:
             raise ValueError("no time zone")
         if canonical(envelope) != signed[8:end]:
             raise ValueError("not canonical")
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except _MISREAD:
         raise _forged() from None
     return envelope, signed[end:], signed, signature
 
