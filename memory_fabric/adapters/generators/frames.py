@@ -19,7 +19,9 @@ Tokenize = Callable[[str, bool], list[int]]
 """A text and whether control tokens are recognised in it; its tokens."""
 
 
-def framed(template: Callable[[Messages], str], tokenize: Tokenize, turns: Sequence[Turn]) -> list[int]:
+def framed(
+    template: Callable[[Messages], str], tokenize: Tokenize, turns: Sequence[Turn]
+) -> list[int]:
     """The tokens of a prompt: frame read with control tokens, texts without.
 
     Args:
