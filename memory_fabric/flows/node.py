@@ -41,8 +41,9 @@ class Node:
 
     ``writing`` serialises the acts that change stack, keyring, ledger and search copy together;
     ``opening.pen`` takes it. ``versions`` holds the version in force of each record that was
-    changed since it was written. ``generator`` gives the language model, if there is one. ``unsettled`` is true from the first step of such an act to its
-    last: where it stays so, a disk was in the way.
+    changed since it was written. ``unsettled`` is true from the first step of such an act to its
+    last: where it stays so, a disk was in the way. ``generator`` gives the language model, if
+    there is one.
     """
 
     settings: Settings

