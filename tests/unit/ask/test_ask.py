@@ -175,7 +175,9 @@ def test_a_memory_cannot_widen_the_scope(home: Home, model: ScriptedGenerator) -
     assert all(line.startswith("[") for line in lines if "ignore the notes" in line)
 
 
-def test_without_a_model_it_says_how_to_get_one(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_model_it_says_how_to_get_one(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(home.node, "generator", lambda: None)
     with pytest.raises(MemoryFabricError) as caught:
         asked(home)
