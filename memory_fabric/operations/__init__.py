@@ -24,6 +24,8 @@ from memory_fabric.operations.receipts import (
 from memory_fabric.operations.shapes import Json
 from memory_fabric.operations.site import (
     app_add,
+    app_list,
+    app_remove,
     classes_add,
     classes_list,
     explain_policy,
@@ -43,6 +45,8 @@ __all__ = [
     "add",
     "add_good",
     "app_add",
+    "app_list",
+    "app_remove",
     "ask",
     "authenticate",
     "checkpoint",
@@ -73,16 +77,20 @@ Operation = Callable[..., Json]
 OPERATIONS: Mapping[str, Operation] = {
     operation.__name__: operation
     for operation in (
-        app_add, add, add_good, search, ask, context, get, page, forget, label_set, status,
-        verify_site, classes_list, classes_add, link, explain_policy, receipts_list, receipt_show,
-        receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
+        app_add, app_list, app_remove, add, add_good, search, ask, context, get, page, forget,
+        label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
+        receipts_list, receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card,
+        grid_accept,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
 
 OPERATORS_ONLY = frozenset(
-    {"app_add", "classes_add", "link", "grid_card", "grid_accept", "verify_site"}
-)
+    operation.__name__
+    for operation in (
+        app_add, app_list, app_remove, classes_add, link, grid_card, grid_accept, verify_site,
+    )
+)  # fmt: skip
 """Operations that change or read the site itself; no API key of another role runs them."""
 
 

@@ -11,7 +11,7 @@ run/            lock and local socket
 """
 
 from memory_fabric.adapters.rows import Row, count_rows, read_rows
-from memory_fabric.adapters.transport import bindable
+from memory_fabric.adapters.transport import LocalSocket, bindable
 from memory_fabric.wiring.audit import audit_home
 from memory_fabric.wiring.create import create_home
 from memory_fabric.wiring.home import Home, open_home
@@ -27,6 +27,7 @@ from memory_fabric.wiring.policies import (
 __all__ = [
     "GRID_OPERATIONS",
     "Home",
+    "LocalSocket",
     "Row",
     "audit_home",
     "bindable",

@@ -69,8 +69,9 @@ MAY_BE_ASKED = {
 }
 FORMS = {"F": "full", "R": "redacted", "-": None}
 
-HOME_FLOOR = 0.70
-"""Least mean recall@10 at home over all sources."""
+HOME_FLOOR = 0.82
+"""Least mean recall@10 at home: measured .836 over all 840 held-out questions (sample: .861)
+with the static embedder."""
 
 
 @dataclass(frozen=True)
