@@ -137,10 +137,11 @@ def ask(node: Node, requester: Requester, query: Query, budget: int = BUDGET) ->
         },
     )
     counted = release([whole.data], committed)
-    texts = [item.memory for part in counted.parts for item in part.items if item.memory]
-    tokens = Tokens(tokens_in, tokens_out, room, generator.count("\n".join(map(flat, texts))))
+    everything = notes_of((node.me.site_id, item) for part in counted.parts for item in part.items)
+    in_full = generator.measure(prompt(query.text, everything))
     return Asked(
-        made.text, made.known, made.notes, tokens, generator.name,
+        made.text, made.known, made.notes,
+        Tokens(tokens_in, tokens_out, room, in_full), generator.name,
         found.withheld, found.unreachable, committed,
     )  # fmt: skip
 

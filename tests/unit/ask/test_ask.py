@@ -34,10 +34,10 @@ def test_it_answers_with_the_memory_it_rests_on(home: Home) -> None:
 
 def test_tokens_are_counted_and_compared_with_all_memories_of_the_scope(home: Home) -> None:
     tokens = asked(home)["tokens"]
-    assert 0 < tokens["prompt"] <= tokens["budget"]
     assert tokens["answer"] == 6
-    assert tokens["all_memories"] == 5 + 8
-    assert asked(home, all_subjects=True)["tokens"]["all_memories"] > 5 + 8
+    assert 0 < tokens["prompt"] < tokens["all_memories"] <= tokens["budget"]
+    everybody = asked(home, all_subjects=True)["tokens"]["all_memories"]
+    assert everybody > tokens["all_memories"]
 
 
 @pytest.mark.parametrize(
