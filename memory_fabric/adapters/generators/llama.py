@@ -112,11 +112,13 @@ class LlamaGenerator:
         return [int(token) for token in self._post("/tokenize", asked)["tokens"]]
 
     def _post(self, path: str, asked: Mapping[str, Any]) -> dict[str, Any]:
-        try:
-            return self._running().post(path, asked)
-        except httpx.HTTPError:
-            self.close()
-            raise _not_runnable("stopped in the middle of a question") from None
+        """One call; a process that is found dead is replaced once."""
+        for _ in range(2):
+            try:
+                return self._running().post(path, asked)
+            except httpx.HTTPError:
+                self.close()
+        raise _not_runnable("stopped in the middle of a question")
 
     def _running(self) -> _Server:
         with self._lock:
