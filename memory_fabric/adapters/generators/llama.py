@@ -145,6 +145,8 @@ class _Server:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            # An interrupt at the terminal is for the site, which finishes its answers first.
+            start_new_session=True,
         )
         self._bound = bindable(self._folder / "model.sock")
         transport = httpx.HTTPTransport(uds=self._bound.__enter__())

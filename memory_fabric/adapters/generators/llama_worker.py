@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 
 
@@ -32,6 +33,7 @@ def main() -> None:
     params.api_keys = [order["key"]]
     server = Server(params)
     sys.stdin.read()
+    shutil.rmtree(order["folder"], ignore_errors=True)
     del server
     os._exit(0)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -124,6 +126,38 @@ def test_the_model_has_a_process_that_dies_alone_and_is_replaced() -> None:
     finally:
         generator.close()
     assert not children()
+
+
+@pytest.mark.slow
+def test_no_process_and_no_file_outlives_a_killed_site() -> None:
+    if models.packaged() is None:
+        pytest.skip("the language model is not installed: make model")
+    pytest.importorskip("xllamacpp")
+    code = (
+        "import time\n"
+        "from memory_fabric.adapters.generators import LlamaGenerator, packaged\n"
+        "generator = LlamaGenerator(packaged(), 256, 1)\n"
+        "generator.start()\n"
+        "print(generator._server._process.pid, generator._server._folder, flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    site = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    pid, folder = site.stdout.readline().split()
+    site.kill()
+    site.communicate()
+    until = time.monotonic() + 10
+    while (Path(folder).exists() or alive(int(pid))) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not Path(folder).exists()
+    assert not alive(int(pid))
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody buried does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def children() -> list[int]:
