@@ -85,6 +85,8 @@ class ModelSettings:
         for name in ("path", "sha256"):
             if not isinstance(getattr(self, name), str):
                 raise TypeError(f"[model] {name} is not a text")
+        if self.path and not Path(self.path).expanduser().is_absolute():
+            raise ValueError("[model] path does not start with / or ~")
 
 
 @dataclass(frozen=True)

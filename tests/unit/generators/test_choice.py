@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+import tomlkit
 
 from memory_fabric.adapters.generators import (
     FirstThatRuns,
@@ -20,13 +21,17 @@ from memory_fabric.adapters.generators import (
     choose,
     materialised,
     models,
+    tiny_generator,
+    write_tiny,
 )
-from memory_fabric.config import ModelSettings
-from memory_fabric.core.errors import IntegrityViolated, MemoryFabricError, Unavailable
+from memory_fabric.config import ModelSettings, Settings, Tenant, load_settings, new_document
+from memory_fabric.core.errors import HomeError, IntegrityViolated, MemoryFabricError, Unavailable
+from memory_fabric.core.places import Region, Tier
 from memory_fabric.core.ports import Generated, Turn
 from tests.fakes.generator import ScriptedGenerator
 
 ASKED = [Turn("user", "hello")]
+SETTINGS = Settings("fra-1", Region("DE"), Tier.EDGE, {"acme": Tenant("acme", "care")})
 
 
 class Broken(ScriptedGenerator):
@@ -54,6 +59,33 @@ def test_nothing_installed_and_nothing_named_is_no_model(
 ) -> None:
     monkeypatch.setattr(models, "PACKAGE", "no_such_package_at_all")
     assert choose(ModelSettings(), tmp_path) is None
+
+
+def test_a_folder_in_hugging_face_s_layout_plugs_in(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="needs memory-fabric[train]")
+    folder = write_tiny(tmp_path / "mine")
+    generator = choose(ModelSettings(path=str(folder), context=256), tmp_path)
+    assert generator is not None
+    assert generator.name == "mine (transformers)"
+    assert generator.generate(ASKED, 8) == tiny_generator(context=256).generate(ASKED, 8)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("paht", "x"), ("path", "models/mine.gguf"), ("path", 7), ("context", 0), ("threads", "two")],
+)
+def test_a_setting_that_cannot_be_is_an_error(tmp_path: Path, setting: str, value: object) -> None:
+    path = tmp_path / "site.toml"
+    document = tomlkit.parse(new_document(SETTINGS))
+    document["model"] = {"context": 512, setting: value}
+    path.write_text(tomlkit.dumps(document))
+    with pytest.raises(HomeError) as caught:
+        load_settings(path)
+    assert caught.value.code == "settings-invalid"
+    del document["model"][setting]
+    document["model"]["context"] = 512
+    path.write_text(tomlkit.dumps(document))
+    assert load_settings(path).model == ModelSettings(context=512)
 
 
 @pytest.mark.parametrize("content", [None, b"not these weights"])
