@@ -10,7 +10,18 @@ from typing import Annotated, Optional
 import typer
 
 from memory_fabric import __version__
-from memory_fabric.cli import app, demo, forget, label, policy, recall, receipts, remember, site
+from memory_fabric.cli import (
+    app,
+    ask,
+    demo,
+    forget,
+    label,
+    policy,
+    recall,
+    receipts,
+    remember,
+    site,
+)
 from memory_fabric.cli.output import Output
 from memory_fabric.cli.session import Session
 from memory_fabric.core.errors import MemoryFabricError
@@ -45,6 +56,7 @@ program.add_typer(site.commands, name="site")
 program.add_typer(app.commands, name="app")
 program.command("remember")(remember.remember)
 program.command("recall")(recall.recall)
+program.command("ask")(ask.ask)
 program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")
 program.add_typer(policy.commands, name="policy")

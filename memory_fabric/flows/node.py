@@ -16,7 +16,15 @@ from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, Not
 from memory_fabric.core.labels import ClassState, Label, LabelClass
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import Clock, Embedder, Ledger, SearchCopy, Stack, Transport
+from memory_fabric.core.ports import (
+    Clock,
+    Embedder,
+    Generator,
+    Ledger,
+    SearchCopy,
+    Stack,
+    Transport,
+)
 from memory_fabric.core.receipt import Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
 from memory_fabric.gate.duties import Duties
@@ -34,7 +42,8 @@ class Node:
     ``writing`` serialises the acts that change stack, keyring, ledger and search copy together;
     ``opening.pen`` takes it. ``versions`` holds the version in force of each record that was
     changed since it was written. ``unsettled`` is true from the first step of such an act to its
-    last: where it stays so, a disk was in the way.
+    last: where it stays so, a disk was in the way. ``generator`` gives the language model, if
+    there is one.
     """
 
     settings: Settings
@@ -54,6 +63,7 @@ class Node:
     purposes: tuple[str, ...]
     specials: tuple[str, ...]
     check_region: Callable[[str], object]
+    generator: Callable[[], Generator | None] = lambda: None
     writing: threading.RLock = field(default_factory=threading.RLock)
     versions: dict[bytes, int] = field(default_factory=dict)
     unsettled: bool = False
