@@ -14,8 +14,10 @@ from memory_fabric.cli import (
     app,
     ask,
     demo,
+    export,
     forget,
     label,
+    lease,
     policy,
     recall,
     receipts,
@@ -59,6 +61,8 @@ program.command("recall")(recall.recall)
 program.command("ask")(ask.ask)
 program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")
+program.add_typer(export.commands, name="export")
+program.add_typer(lease.commands, name="lease")
 program.add_typer(policy.commands, name="policy")
 program.add_typer(receipts.commands, name="receipts")
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from memory_fabric.core.access import Question, Requester, Verdict
 from memory_fabric.core.labels import ClassState
+from memory_fabric.core.lease import Lease, PackedRow
 from memory_fabric.core.memory import Vector
 from memory_fabric.core.places import Site
 from memory_fabric.core.receipt import Checkpoint, Committed, Receipt
@@ -184,6 +185,10 @@ class SearchCopy(Protocol):
         """The row of a memory, without its text and vector (both empty)."""
         ...
 
+    def row(self, rid: bytes) -> IndexRow | None:
+        """The row of a record, without its text and vector (both empty)."""
+        ...
+
     def of_subject(self, tenant: str, subject: str) -> list[IndexRow]:
         """The rows of all memories about a subject, without texts and vectors (both empty)."""
         ...
@@ -301,8 +306,17 @@ class InclusionProof:
 class Ledger(Protocol):
     """Receipts, catalog and apps. ``commit`` returns only when all is on stable storage."""
 
-    def commit(self, receipt: Receipt, change: CatalogChange | None = None) -> Committed:
-        """Append a receipt, apply the change to the catalog, sign the new root: one transaction.
+    def commit(
+        self,
+        receipt: Receipt,
+        change: CatalogChange | None = None,
+        leases: Sequence[Lease] = (),
+    ) -> Committed:
+        """Append a receipt, apply the change to the catalog, put the leases in the place of those
+        with their ids, sign the new root: one transaction.
+
+        The receipt's ``facts["leases"]`` are the leases' digests, so that the log accounts for
+        each of their states.
 
         Raises:
             IntegrityViolated: the log on disk is behind the last checkpoint.
@@ -336,6 +350,10 @@ class Ledger(Protocol):
         """Read the whole log and catalog against their hashes and signatures."""
         ...
 
+    def leases(self, *, origin: str | None = None, destination: str | None = None) -> list[Lease]:
+        """Leases in their newest state, in the order of their making; both ends keep theirs."""
+        ...
+
     def add_app(self, app: App) -> None:
         """Store an app, or ``InputError`` (``app-exists``)."""
         ...
@@ -350,6 +368,22 @@ class Ledger(Protocol):
 
     def apps(self) -> list[App]:
         """All apps by name."""
+        ...
+
+
+class Packing(Protocol):
+    """Rows of a package to bytes and back."""
+
+    def pack(self, rows: Sequence[PackedRow]) -> bytes:
+        """The rows as one block of bytes."""
+        ...
+
+    def unpack(self, block: bytes) -> list[PackedRow]:
+        """The inverse of ``pack``.
+
+        Raises:
+            ValueError: the bytes are none that ``pack`` makes.
+        """
         ...
 
 

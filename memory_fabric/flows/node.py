@@ -14,6 +14,7 @@ from memory_fabric.config import Settings
 from memory_fabric.core.access import Decision, Form, Requester, Role
 from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotGranted
 from memory_fabric.core.labels import ClassState, Label, LabelClass
+from memory_fabric.core.lease import Lease, lease_digests
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import (
@@ -31,6 +32,7 @@ from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Decisions, Gate
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.letters import Letters
+from memory_fabric.vault.packages import Packages
 from memory_fabric.vault.vault import Vault
 
 
@@ -40,10 +42,13 @@ class Node:
     and ``gate``, which change together when the operator links sites or declares classes.
 
     ``writing`` serialises the acts that change stack, keyring, ledger and search copy together;
-    ``opening.pen`` takes it. ``versions`` holds the version in force of each record that was
-    changed since it was written. ``unsettled`` is true from the first step of such an act to its
-    last: where it stays so, a disk was in the way. ``generator`` gives the language model, if
-    there is one.
+    ``opening.pen`` takes it. ``exporting`` lets one export run at a time. ``versions`` holds the
+    version in force of each record that was changed since it was written. ``unsettled`` is true
+    from the first step of such an act to its last: where it stays so, a disk was in the way.
+    ``generator`` gives the language model, if there is one.
+
+    ``copy`` holds the site's own memories and ``leased`` those that it has on a lease: only a
+    recall that reaches beyond the site looks into the latter, and nothing else does.
     """
 
     settings: Settings
@@ -54,10 +59,12 @@ class Node:
     keyring: Keyring
     stack: Stack
     copy: SearchCopy
+    leased: SearchCopy
     ledger: Ledger
     embedder: Embedder
     duties: Duties
     letters: Letters
+    packages: Packages
     transport: Transport
     clock: Clock
     purposes: tuple[str, ...]
@@ -65,6 +72,7 @@ class Node:
     check_region: Callable[[str], object]
     generator: Callable[[], Generator | None] = lambda: None
     writing: threading.RLock = field(default_factory=threading.RLock)
+    exporting: threading.Lock = field(default_factory=threading.Lock)
     versions: dict[bytes, int] = field(default_factory=dict)
     unsettled: bool = False
 
@@ -172,6 +180,7 @@ class Node:
         facts: Mapping[str, Any] | None = None,
         records_root: str | None = None,
         change: CatalogChange | None = None,
+        leases: Sequence[Lease] = (),
     ) -> Committed:
         """Write the receipt of an act, durably, before anybody hears of its outcome."""
         receipt = Receipt(
@@ -192,9 +201,9 @@ class Node:
             bundle=self.gate.rulebook.digest,
             roster=self.roster.digest,
             records_root=records_root,
-            facts=facts or {},
+            facts={**(facts or {}), **({"leases": lease_digests(leases)} if leases else {})},
         )
-        return self.ledger.commit(receipt, change)
+        return self.ledger.commit(receipt, change, leases)
 
 
 @contextmanager

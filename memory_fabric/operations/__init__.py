@@ -13,6 +13,13 @@ from typing import Any
 from memory_fabric.core.access import Role
 from memory_fabric.core.errors import InputError, NotFound, NotGranted
 from memory_fabric.operations.answers import ask, context
+from memory_fabric.operations.exports import (
+    export_run,
+    export_status,
+    export_take,
+    lease_list,
+    lease_recall,
+)
 from memory_fabric.operations.memories import add, add_good, forget, get, label_set, page, search
 from memory_fabric.operations.receipts import (
     checkpoint,
@@ -54,11 +61,16 @@ __all__ = [
     "classes_list",
     "context",
     "explain_policy",
+    "export_run",
+    "export_status",
+    "export_take",
     "forget",
     "get",
     "grid_accept",
     "grid_card",
     "label_set",
+    "lease_list",
+    "lease_recall",
     "link",
     "operator",
     "page",
@@ -80,7 +92,7 @@ OPERATIONS: Mapping[str, Operation] = {
         app_add, app_list, app_remove, add, add_good, search, ask, context, get, page, forget,
         label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
         receipts_list, receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card,
-        grid_accept,
+        grid_accept, export_run, export_status, export_take, lease_list, lease_recall,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
@@ -89,6 +101,7 @@ OPERATORS_ONLY = frozenset(
     operation.__name__
     for operation in (
         app_add, app_list, app_remove, classes_add, link, grid_card, grid_accept, verify_site,
+        export_run, export_status, export_take, lease_list, lease_recall,
     )
 )  # fmt: skip
 """Operations that change or read the site itself; no API key of another role runs them."""

@@ -12,7 +12,6 @@ from memory_fabric.core.errors import (
     MemoryFabricError,
 )
 from memory_fabric.flows import (
-    erase,
     erase_grid,
     memories,
     recall,
@@ -20,6 +19,7 @@ from memory_fabric.flows import (
     remember,
 )
 from memory_fabric.flows.node import accountable
+from memory_fabric.operations.exports import leases_json
 from memory_fabric.operations.shapes import (
     Json,
     change_from,
@@ -145,8 +145,7 @@ def forget(
         if subject and subject.strip() and not id:
             done = erase_grid.forget_everywhere(node, requester, subject)
         elif id and not subject:
-            here = erase.forget_memory(node, requester, id)
-            done = erase_grid.ErasedEverywhere(here, (), (), {})
+            done = erase_grid.forget_one(node, requester, id)
         else:
             raise InputError(
                 "scope-missing", "An erasure names one subject or one id.", "Name exactly one."
@@ -163,6 +162,7 @@ def forget(
             for told in done.elsewhere
         ],
         **not_reached(done.withheld, done.unreachable),
+        **leases_json(done.leases),
         "remains": list(done.here.remains),
         "receipt": done.here.receipt,
     }
@@ -187,4 +187,4 @@ def label_set(
             raise InputError(
                 "scope-missing", "A change of label names one subject or one id.", "Name one."
             )
-    return {"changed": done.memories, "receipt": done.receipt}
+    return {"changed": done.memories, **leases_json(done.leases), "receipt": done.receipt}

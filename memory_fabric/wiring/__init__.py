@@ -10,6 +10,7 @@ bundle/         policies/ (installed), validated/ (the last that passed every ch
 run/            lock and local socket
 """
 
+from memory_fabric.adapters.package_file import PackageWriter, read_packages
 from memory_fabric.adapters.rows import Row, count_rows, read_rows
 from memory_fabric.adapters.transport import LocalSocket, bindable
 from memory_fabric.wiring.audit import audit_home
@@ -28,6 +29,7 @@ __all__ = [
     "GRID_OPERATIONS",
     "Home",
     "LocalSocket",
+    "PackageWriter",
     "Row",
     "audit_home",
     "bindable",
@@ -38,6 +40,7 @@ __all__ = [
     "installed_policies",
     "open_home",
     "reach",
+    "read_packages",
     "read_rows",
     "starter_policies",
     "test_policies",

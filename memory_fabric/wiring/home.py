@@ -19,6 +19,7 @@ from memory_fabric.adapters.keystore import SqliteKeyStore
 from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.adapters.lock import HomeLock
+from memory_fabric.adapters.packing import ArrowPacking
 from memory_fabric.adapters.redactor import PatternRedactor
 from memory_fabric.adapters.rootkey import FileKeyProvider
 from memory_fabric.adapters.roster import RosterFile
@@ -30,6 +31,7 @@ from memory_fabric.core.labels import LabelClass
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import Clock, Embedder, Generator
 from memory_fabric.flows import opening
+from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.terms import record_terms
 from memory_fabric.flows.warm import warm
@@ -39,6 +41,7 @@ from memory_fabric.gate.permits import Mint
 from memory_fabric.vault.identity import SEALING_SECRET, SIGNING_SECRET, Signer, Unsealer
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.letters import Letters
+from memory_fabric.vault.packages import Packages
 from memory_fabric.vault.vault import Vault
 from memory_fabric.wiring.create import ACCEPTED_GRID, GRID_SECRET, site_card
 from memory_fabric.wiring.paths import Paths, model_directory
@@ -99,6 +102,7 @@ class Home:
             paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor
         )
         self._neighbours = Neighbours(_open_peer)
+        unsealer = Unsealer(keyring.secret(SEALING_SECRET))
         self.node: Node = Node(
             settings=settings,
             me=me,
@@ -108,15 +112,24 @@ class Home:
             keyring=keyring,
             stack=LanceStack(paths.stack, durable=self._ledger.stack_version),
             copy=MemorySearchCopy(embedder.dim),
+            leased=MemorySearchCopy(embedder.dim),
             ledger=self._ledger,
             embedder=embedder,
             duties=Duties(PatternRedactor(), embedder),
             letters=Letters(
                 settings.site_id,
                 signer,
-                Unsealer(keyring.secret(SEALING_SECRET)),
+                unsealer,
                 lambda: self.node.roster,
                 clock,
+            ),
+            packages=Packages(
+                settings.site_id,
+                signer,
+                unsealer,
+                lambda: self.node.roster,
+                clock,
+                ArrowPacking(),
             ),
             transport=self._neighbours,
             clock=clock,
@@ -152,6 +165,7 @@ class Home:
         which rules and which label classes the decisions from now on are about.
         """
         self.loaded = opening.load(self.node, self.progress)
+        drop_expired(self.node)
         record_terms(self.node)
 
     def warm(self) -> int:
