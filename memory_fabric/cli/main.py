@@ -12,6 +12,7 @@ import typer
 from memory_fabric import __version__
 from memory_fabric.cli import (
     app,
+    ask,
     demo,
     export,
     forget,
@@ -57,6 +58,7 @@ program.add_typer(site.commands, name="site")
 program.add_typer(app.commands, name="app")
 program.command("remember")(remember.remember)
 program.command("recall")(recall.recall)
+program.command("ask")(ask.ask)
 program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")
 program.add_typer(export.commands, name="export")

@@ -85,6 +85,65 @@ class Embedder(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation with a language model: ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a language model wrote, and what it read and wrote in tokens."""
+
+    text: str
+    tokens_in: int
+    tokens_out: int
+
+
+class Generator(Protocol):
+    """A language model that answers. It is handed released data only, and keeps none of it."""
+
+    @property
+    def id(self) -> str:
+        """Hash of the weights' file and of what runs them, hexadecimal."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and answer may have together."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, without any frame."""
+        ...
+
+    def measure(self, turns: Sequence[Turn]) -> int:
+        """Tokens of a whole prompt, the model's own frame around its turns included."""
+        ...
+
+    def generate(
+        self, turns: Sequence[Turn], max_tokens: int, *, temperature: float = 0.0, seed: int = 0
+    ) -> Generated:
+        """The next turn; the same for the same input, seed and machine.
+
+        Raises:
+            InputError: ``prompt-too-long``, prompt and answer do not fit the context.
+            Unavailable: ``model-not-runnable``, the model's process does not run.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the model's process, if there is one. The next call starts it again."""
+        ...
+
+
 class Redactor(Protocol):
     """Masks what identifies people in a text."""
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from memory_fabric.demo import leases, proofs, scenes
+from memory_fabric.demo import answers, leases, proofs, scenes
 from memory_fabric.demo.grid import ADEQUATE, BLOC, HOME, PLACES, UNSAFE, Grid
 from memory_fabric.demo.records import Supply
 from memory_fabric.demo.report import Chapter, Outcome
@@ -106,6 +106,7 @@ def tell(folder: Path, supply: Supply) -> list[Chapter]:
             (_at(ADEQUATE, f"{ask} care"),),
             play["health"],
         ),
+        answers.chapter(grid, supply),
         Chapter(
             "Embeddings leave on a lease",
             "London and Virginia get what policy lets go there and nothing else: signed, sealed "

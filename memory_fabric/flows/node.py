@@ -17,7 +17,15 @@ from memory_fabric.core.labels import ClassState, Label, LabelClass
 from memory_fabric.core.lease import Lease, lease_digests
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import Clock, Embedder, Ledger, SearchCopy, Stack, Transport
+from memory_fabric.core.ports import (
+    Clock,
+    Embedder,
+    Generator,
+    Ledger,
+    SearchCopy,
+    Stack,
+    Transport,
+)
 from memory_fabric.core.receipt import Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
 from memory_fabric.gate.duties import Duties
@@ -37,6 +45,7 @@ class Node:
     ``opening.pen`` takes it. ``exporting`` lets one export run at a time. ``versions`` holds the
     version in force of each record that was changed since it was written. ``unsettled`` is true
     from the first step of such an act to its last: where it stays so, a disk was in the way.
+    ``generator`` gives the language model, if there is one.
 
     ``copy`` holds the site's own memories and ``leased`` those that it has on a lease: only a
     recall that reaches beyond the site looks into the latter, and nothing else does.
@@ -61,6 +70,7 @@ class Node:
     purposes: tuple[str, ...]
     specials: tuple[str, ...]
     check_region: Callable[[str], object]
+    generator: Callable[[], Generator | None] = lambda: None
     writing: threading.RLock = field(default_factory=threading.RLock)
     exporting: threading.Lock = field(default_factory=threading.Lock)
     versions: dict[bytes, int] = field(default_factory=dict)

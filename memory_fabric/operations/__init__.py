@@ -12,6 +12,7 @@ from typing import Any
 
 from memory_fabric.core.access import Role
 from memory_fabric.core.errors import InputError, NotFound, NotGranted
+from memory_fabric.operations.answers import ask, context
 from memory_fabric.operations.exports import (
     export_run,
     export_status,
@@ -53,10 +54,12 @@ __all__ = [
     "app_add",
     "app_list",
     "app_remove",
+    "ask",
     "authenticate",
     "checkpoint",
     "classes_add",
     "classes_list",
+    "context",
     "explain_policy",
     "export_run",
     "export_status",
@@ -86,10 +89,10 @@ Operation = Callable[..., Json]
 OPERATIONS: Mapping[str, Operation] = {
     operation.__name__: operation
     for operation in (
-        app_add, app_list, app_remove, add, add_good, search, get, page, forget, label_set,
-        status, verify_site, classes_list, classes_add, link, explain_policy, receipts_list,
-        receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
-        export_run, export_status, export_take, lease_list, lease_recall,
+        app_add, app_list, app_remove, add, add_good, search, ask, context, get, page, forget,
+        label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
+        receipts_list, receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card,
+        grid_accept, export_run, export_status, export_take, lease_list, lease_recall,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""

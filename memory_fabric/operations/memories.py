@@ -18,15 +18,13 @@ from memory_fabric.flows import (
     relabel,
     remember,
 )
-from memory_fabric.flows.asking import Query, Reach
 from memory_fabric.flows.node import accountable
 from memory_fabric.operations.exports import leases_json
 from memory_fabric.operations.shapes import (
     Json,
     change_from,
-    filters_from,
     not_reached,
-    one_of,
+    query_from,
     result,
     results,
     sole_purpose,
@@ -97,20 +95,11 @@ def search(
     """Recall, at home and within reach."""
     node = home.node
     with accountable(node, "recall", requester):
-        answer = recall.recall(
-            node,
-            requester,
-            Query(
-                text=query,
-                purpose=sole_purpose(requester, purpose),
-                subject=subject,
-                all_subjects=all_subjects,
-                reach=one_of(Reach, reach, "reach", "reach-unknown"),
-                top_k=top_k,
-                special=frozenset(special),
-                filters=filters_from(filters or {}, threshold),
-            ),
-        )
+        asked = query_from(
+            requester, query, purpose, subject, all_subjects, reach, top_k, special, filters,
+            threshold,
+        )  # fmt: skip
+        answer = recall.recall(node, requester, asked)
     reply: Json = {
         "results": [result(node, site_id, item) for site_id, item in answer.results()],
         **not_reached(answer.withheld, answer.unreachable),

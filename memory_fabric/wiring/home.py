@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.embedders import embedder_by_id
 from memory_fabric.adapters.files import replace_file
+from memory_fabric.adapters.generators import choose
 from memory_fabric.adapters.iso3166 import check_region
 from memory_fabric.adapters.keystore import SqliteKeyStore
 from memory_fabric.adapters.lance import LanceStack
@@ -27,7 +29,7 @@ from memory_fabric.core.access import BUILDABLE
 from memory_fabric.core.errors import EmbedderMismatch, HomeError, InputError
 from memory_fabric.core.labels import LabelClass
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import Clock, Embedder
+from memory_fabric.core.ports import Clock, Embedder, Generator
 from memory_fabric.flows import opening
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
@@ -74,6 +76,7 @@ class Home:
         clock: Clock,
         progress: Progress | None,
         embedder: Embedder | None,
+        generator: Generator | None = None,
     ) -> None:
         self.path = paths.root
         self.progress = progress
@@ -81,6 +84,8 @@ class Home:
         self.loaded: opening.Loaded | None = None
         self._paths = paths
         self._lock = lock
+        self._choosing = threading.Lock()
+        self._model = generator
         settings = load_settings(paths.settings)
         self._store = SqliteKeyStore(paths.keyring)
         provider = FileKeyProvider(paths.root_key)
@@ -131,6 +136,7 @@ class Home:
             purposes=rulebook.home.purposes,
             specials=rulebook.home.specials,
             check_region=check_region,
+            generator=self._generator,
         )
 
     def __enter__(self) -> Home:
@@ -145,7 +151,10 @@ class Home:
         self.close()
 
     def close(self) -> None:
-        """Release the files and the lock."""
+        """Release the files and the lock, and end the model's process."""
+        with self._choosing:
+            if self._model:
+                self._model.close()
         self._neighbours.close()
         self._ledger.close()
         self._store.close()
@@ -190,6 +199,13 @@ class Home:
     def link(self, address: str) -> dict[str, Any]:
         """Make another site known to this one, and the whole grid to both."""
         return link_homes(self, address, _open_unloaded)
+
+    def _generator(self) -> Generator | None:
+        """The language model, chosen with the first question: a damaged one stops nothing else."""
+        with self._choosing:
+            if self._model is None:
+                self._model = choose(self.node.settings.model, model_directory())
+            return self._model
 
     # --- the roster --------------------------------------------------------------------------
 
@@ -311,6 +327,7 @@ def open_home(
     clock: Clock | None = None,
     load: bool = True,
     embedder: Embedder | None = None,
+    generator: Generator | None = None,
 ) -> Home:
     """Open a home and lock it.
 
@@ -320,6 +337,7 @@ def open_home(
         clock: the system's where left out.
         load: false to leave the searchable copy empty, for ``site verify``.
         embedder: the one that the home was made with, where that is none of those that come along.
+        generator: a language model of one's own; that of ``site.toml`` where left out.
 
     Raises:
         EmbedderMismatch: ``embedder-mismatch``, ``embedder-unknown``.
@@ -334,7 +352,7 @@ def open_home(
     lock = HomeLock(paths.lock)
     lock.acquire(wait)
     try:
-        home = Home(paths, lock, clock or SystemClock(), progress, embedder)
+        home = Home(paths, lock, clock or SystemClock(), progress, embedder, generator)
     except BaseException:
         lock.release()
         raise
