@@ -18,6 +18,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 
+from memory_fabric.core.access import Act
 from memory_fabric.core.canonical import canonical
 from memory_fabric.core.errors import InputError, IntegrityViolated
 from memory_fabric.core.lease import Manifest, PackedRow, Terms
@@ -91,14 +92,18 @@ class Packages:
             to: the receiver.
 
         Raises:
-            PermitVoid: ``release-misaddressed``: it was released to, or from, another site.
+            PermitVoid: ``release-misaddressed``: it was released for another act, or to or from
+                another site.
         """
-        way = (self._site_id, to.site_id)
-        ways = {(part.permit.origin, part.permit.destination) for part in release.parts}
-        if ways != {way} or (manifest.origin, manifest.destination) != way:
+        way = (Act.EXPORT, self._site_id, to.site_id)
+        ways = {
+            (part.permit.act, part.permit.origin, part.permit.destination) for part in release.parts
+        }
+        if ways != {way} or (manifest.origin, manifest.destination) != way[1:]:
             raise PermitVoid(
                 "release-misaddressed",
-                "Data released to one site was about to be sent to another; nothing was sent.",
+                "Data that was not released for this export was about to leave with it; "
+                "nothing left.",
                 "Report it as a defect.",
             )
         items = [item for part in release.parts for item in part.items]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -339,3 +340,35 @@ def test_exports_are_for_the_operator(grid: Path) -> None:
         key = ask(home, "app_add", name="app", purposes=["care"])["key"]
         with pytest.raises(NotGranted):
             ask(home, "export_run", key=key, site="lon-1", purpose="care")
+
+
+def test_a_sealed_package_whose_rows_are_not_what_it_says_is_refused(
+    grid: Path, package: Path
+) -> None:
+    """A known site's own seal does not make its rows right."""
+    with reopened(grid / "lon-1") as home:
+        packages = home.node.packages
+        (good,) = [packages.open(data) for data in read_packages(package)]
+        bare = next(row for row in good.rows if row.text is None)
+        rest = [row for row in good.rows if row is not bare]
+        size = len(bare.vector or b"")
+        secret = {**bare.label_class, "data_class": "secret"}
+        for wrong in (
+            replace(bare, vector=b"\x00\x00\xc0\x7f" * (size // 4)),  # not a number
+            replace(bare, vector=bytes(size - 4)),
+            replace(bare, vector=None),
+            replace(bare, text="and its text besides"),
+            replace(bare, label_class=secret),
+            replace(bare, form="full", text="in full", vector=None),
+            replace(bare, id=rest[0].id),
+            replace(bare, lease="of nobody"),
+            replace(bare, memory_type="gossip"),
+        ):
+            broken = replace(good, rows=[*rest, wrong])
+            home.node.packages = SimpleNamespace(open=lambda data, broken=broken: broken)
+            assert refused(home, package) == "package-malformed"
+        abroad = replace(good.manifest, tenant="globex")
+        home.node.packages = SimpleNamespace(open=lambda data: replace(good, manifest=abroad))
+        assert refused(home, package) == "package-malformed"
+        home.node.packages = packages
+        assert ask(home, "export_take", file=str(package))["rows"] == 3
