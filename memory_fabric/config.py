@@ -76,6 +76,8 @@ class Settings:
         instruments: transfer instruments signed, with their last valid day or ``""``.
         memberships: blocs the site itself belongs to, with their last valid day or ``""``.
         transfer_risk_assessed: whether a transfer impact assessment is on file.
+        aggregators: sites that this one takes training tasks from, besides itself.
+        training_model: name or path of the base model to train; empty for the default one.
     """
 
     site_id: str
@@ -87,6 +89,8 @@ class Settings:
     instruments: Mapping[str, str] = field(default_factory=dict)
     memberships: Mapping[str, str] = field(default_factory=dict)
     transfer_risk_assessed: bool = False
+    aggregators: frozenset[str] = frozenset()
+    training_model: str = ""
 
     def __post_init__(self) -> None:
         check_name(self.site_id, "site")
@@ -196,7 +200,8 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
     site = _known(document["site"], "site", {
         "id", "region", "tier", "instruments", "memberships", "transfer_risk_assessed",
     })  # fmt: skip
-    _known(document, "site.toml", {"site", "tenants", "plans", "labels"})
+    _known(document, "site.toml", {"site", "tenants", "plans", "labels", "training"})
+    training = _known(document.get("training", {}), "training", {"aggregators", "model"})
     labels = _known(document.get("labels", {}), "labels", {"classes"})
     region = Region(site["region"])
     names = {item.name for item in fields(Tenant)} - {"name"}
@@ -236,6 +241,10 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
         instruments=dict(site.get("instruments", {})),
         memberships=dict(site.get("memberships", {})),
         transfer_risk_assessed=bool(site.get("transfer_risk_assessed", False)),
+        aggregators=frozenset(
+            check_name(name, "site") for name in training.get("aggregators", ())
+        ),
+        training_model=str(training.get("model", "")),
     )
 
 
@@ -303,6 +312,19 @@ def with_classes(text: str, added: Iterable[LabelClass]) -> str:
     for item in added:
         row = {name: value for name, value in item.to_json().items() if name != "legal_hold"}
         classes.add_line(_inline(row), indent="  ")
+    return tomlkit.dumps(document)
+
+
+def with_training(text: str, aggregators: Iterable[str], model: str | None = None) -> str:
+    """The text of a ``site.toml`` that takes training tasks from these sites besides those named
+    there already; with another base model where one is given.
+    """
+    document = tomlkit.parse(text)
+    training = document.setdefault("training", tomlkit.table())
+    named = {*training.get("aggregators", ()), *aggregators}
+    training["aggregators"] = sorted(named)
+    if model is not None:
+        training["model"] = model
     return tomlkit.dumps(document)
 
 

@@ -19,6 +19,7 @@ from memory_fabric.flows.messages import (
     question_from,
 )
 from memory_fabric.flows.node import Node, accountable, count_forms, plans_json, recorded
+from memory_fabric.flows.train import train_for
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Shown, release
 from memory_fabric.vault.letters import Letter
@@ -105,5 +106,9 @@ def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector | None]:
     return query.memory, node.embedder.embed([query.memory])[0]
 
 
-_ANSWERS: Mapping[str, Callable[[Node, Letter], bytes]] = {"recall": _recall, "erase": erase_for}
+_ANSWERS: Mapping[str, Callable[[Node, Letter], bytes]] = {
+    "recall": _recall,
+    "erase": erase_for,
+    "train": train_for,
+}
 """What can be asked of this site, by the kind of letter."""

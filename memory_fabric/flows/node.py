@@ -16,9 +16,18 @@ from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, Not
 from memory_fabric.core.labels import ClassState, LabelClass
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import Clock, Embedder, Ledger, SearchCopy, Stack, Transport
+from memory_fabric.core.ports import (
+    Clock,
+    Embedder,
+    Ledger,
+    SearchCopy,
+    Stack,
+    Trainer,
+    Transport,
+)
 from memory_fabric.core.receipt import Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
+from memory_fabric.flows.awaiting import Awaited
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Decisions, Gate
 from memory_fabric.vault.keyring import Keyring
@@ -34,7 +43,8 @@ class Node:
     ``writing`` serialises the acts that change stack, keyring, ledger and search copy together;
     ``opening.pen`` takes it. ``versions`` holds the version in force of each record that was
     changed since it was written. ``unsettled`` is true from the first step of such an act to its
-    last: where it stays so, a disk was in the way.
+    last: where it stays so, a disk was in the way. ``awaited`` holds, by run and site, the training
+    tasks that are out.
     """
 
     settings: Settings
@@ -50,6 +60,7 @@ class Node:
     duties: Duties
     letters: Letters
     transport: Transport
+    trainer: Trainer
     clock: Clock
     purposes: tuple[str, ...]
     specials: tuple[str, ...]
@@ -57,6 +68,7 @@ class Node:
     writing: threading.RLock = field(default_factory=threading.RLock)
     versions: dict[bytes, int] = field(default_factory=dict)
     unsettled: bool = False
+    awaited: dict[tuple[str, str], Awaited] = field(default_factory=dict)
 
     def check_tenant(self, requester: Requester) -> str:
         """The one tenant a request is for, or ``tenant-missing``, ``tenant-unknown``."""

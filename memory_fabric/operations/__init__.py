@@ -32,6 +32,17 @@ from memory_fabric.operations.site import (
     status,
     verify_site,
 )
+from memory_fabric.operations.training import (
+    finetune_begin,
+    finetune_initial,
+    finetune_join,
+    finetune_load,
+    finetune_model,
+    finetune_relay,
+    finetune_runs,
+    finetune_save,
+    finetune_take,
+)
 from memory_fabric.operations.who import authenticate, operator
 from memory_fabric.wiring import Home
 
@@ -47,6 +58,15 @@ __all__ = [
     "classes_add",
     "classes_list",
     "explain_policy",
+    "finetune_begin",
+    "finetune_initial",
+    "finetune_join",
+    "finetune_load",
+    "finetune_model",
+    "finetune_relay",
+    "finetune_runs",
+    "finetune_save",
+    "finetune_take",
     "forget",
     "get",
     "grid_accept",
@@ -73,12 +93,15 @@ OPERATIONS: Mapping[str, Operation] = {
         app_add, add, add_good, search, get, page, forget, label_set, status, verify_site,
         classes_list, classes_add, link, explain_policy, receipts_list, receipt_show,
         receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
+        finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
+        finetune_join, finetune_save, finetune_load, finetune_runs,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
 
 OPERATORS_ONLY = frozenset(
     {"app_add", "classes_add", "link", "grid_card", "grid_accept", "verify_site"}
+    | {name for name in OPERATIONS if name.startswith("finetune_")}
 )
 """Operations that change or read the site itself; no API key of another role runs them."""
 
