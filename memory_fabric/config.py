@@ -241,9 +241,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
         instruments=dict(site.get("instruments", {})),
         memberships=dict(site.get("memberships", {})),
         transfer_risk_assessed=bool(site.get("transfer_risk_assessed", False)),
-        aggregators=frozenset(
-            check_name(name, "site") for name in training.get("aggregators", ())
-        ),
+        aggregators=frozenset(check_name(name, "site") for name in training.get("aggregators", ())),
         training_model=str(training.get("model", "")),
     )
 

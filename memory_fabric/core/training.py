@@ -31,9 +31,7 @@ MAX_HELDOUT = 1000
 """Memories that a loss is measured on, at most."""
 MAX_SECONDS = 3600
 """A task's own time at most."""
-TARGETS = frozenset(
-    {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"}
-)
+TARGETS = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
 """Layers of the LLaMA architecture that an adapter may sit on."""
 ANSWER = "\nAnswer:"
 """Where a memory holds a question and its answer: losses are measured on what follows."""
@@ -131,10 +129,11 @@ class Task:
         targets = self.adapter.targets
         if not targets or not set(targets) <= TARGETS or len(set(targets)) != len(targets):
             raise _invalid("`adapter.targets` names layers that no adapter may sit on")
-        if not isinstance(self.run, str) or not _RUN.fullmatch(self.run):
+        if not _RUN.fullmatch(str(self.run)):
             raise _invalid("`run` is not a name of small letters, digits and dashes")
-        if not all(isinstance(text, str) for text in (self.model, self.model_id, self.purpose)):
-            raise _invalid("`model`, `model_id` and `purpose` are words")
+        words: tuple[Any, ...] = (self.run, self.model, self.model_id, self.purpose)
+        if not all(isinstance(word, str) for word in words):
+            raise _invalid("`run`, `model`, `model_id` and `purpose` are words")
         if not self.data_classes or not set(self.data_classes) <= set(DataClass):
             raise _invalid("`data_classes` names a class that does not exist")
         if not 0 < self.rate <= 0.1:
@@ -273,5 +272,7 @@ def _number(name: str, text: Any) -> float:
 
 def _invalid(why: str) -> InputError:
     return InputError(
-        "task-invalid", f"A training task cannot be taken: {why}.", "Start the run with other values."
+        "task-invalid",
+        f"A training task cannot be taken: {why}.",
+        "Start the run with other values.",
     )

@@ -115,9 +115,7 @@ def begin_round(
     return Round(letters, withheld, committed.receipt.id)
 
 
-def take_update(
-    node: Node, requester: Requester, run: str, site_id: str, sealed: bytes
-) -> Taken:
+def take_update(node: Node, requester: Requester, run: str, site_id: str, sealed: bytes) -> Taken:
     """Open the answer to a task, check it, ask policy whether it may come in, and record it.
 
     Raises:

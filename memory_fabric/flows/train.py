@@ -219,9 +219,7 @@ def _opened(node: Node, ask: Ask, decisions: Decisions) -> Opened:
     return node.vault.open(permit, fetched(node, rids), now=now)
 
 
-def _lesson(
-    node: Node, asked: Asked, used: Sequence[OpenedMemory]
-) -> tuple[bytes, UpdateFacts]:
+def _lesson(node: Node, asked: Asked, used: Sequence[OpenedMemory]) -> tuple[bytes, UpdateFacts]:
     """Train, and cut what came out to what may go; its facts."""
     task = asked.task
     memories = [item.memory for item in used]

@@ -268,10 +268,16 @@ class Trained(_Capability):
 
 
 def trained(
-    data: Opened, used: Sequence[OpenedMemory], arrays: bytes, facts: Mapping[str, Any], now: datetime
+    data: Opened,
+    used: Sequence[OpenedMemory],
+    arrays: bytes,
+    facts: Mapping[str, Any],
+    now: datetime,
 ) -> Trained:
     """The trainer's step: an update from some of the memories that a permit to train opened."""
-    if not isinstance(data, Opened) or data.permit.act is not Act.TRAIN:
+    if not isinstance(data, Opened):
+        raise TypeError("only opened data is trained on")
+    if data.permit.act is not Act.TRAIN:
         raise TypeError("only memories opened for training make an update")
     if any(all(item is not opened for opened in data.items) for item in used):
         raise TypeError("an update is made from what was opened, and from nothing else")
@@ -288,9 +294,13 @@ class TakenUpdate(_Capability):
     arrays: bytes
 
 
-def update_taken_in(redeemed: Redeemed, states: frozenset[ClassState], arrays: bytes) -> TakenUpdate:
+def update_taken_in(
+    redeemed: Redeemed, states: frozenset[ClassState], arrays: bytes
+) -> TakenUpdate:
     """The vault's step for an update that another site released to this one."""
-    if not isinstance(redeemed, Redeemed) or redeemed.permit.act is not Act.TAKE_IN:
+    if not isinstance(redeemed, Redeemed):
+        raise TypeError("only a redeemed permit takes anything in")
+    if redeemed.permit.act is not Act.TAKE_IN:
         raise TypeError("only a redeemed permit takes an update in")
     if not all(state in redeemed.permit.grants for state in states):
         raise TypeError("an update is taken in whole or not at all")
@@ -319,7 +329,9 @@ class ClearedUpdate(_Capability):
 
 def cleared(redeemed: Redeemed, update: Trained) -> ClearedUpdate:
     """The vault's step: the permit to send covers every class that went into the update."""
-    if not isinstance(redeemed, Redeemed) or redeemed.permit.act is not Act.SEND_UPDATE:
+    if not isinstance(redeemed, Redeemed):
+        raise TypeError("only a redeemed permit clears an update")
+    if redeemed.permit.act is not Act.SEND_UPDATE:
         raise TypeError("only a redeemed permit to send clears an update")
     if not isinstance(update, Trained):
         raise TypeError("only a trained update is cleared")

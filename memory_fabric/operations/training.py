@@ -72,9 +72,7 @@ def finetune_begin(
     }
 
 
-def finetune_take(
-    home: Home, requester: Requester, *, run: str, site: str, letter: str
-) -> Json:
+def finetune_take(home: Home, requester: Requester, *, run: str, site: str, letter: str) -> Json:
     """Open and check the answer of a site; its update, or the rules of its refusal."""
     node = home.node
     with accountable(node, finetune.TAKEN, requester):

@@ -20,8 +20,8 @@ from memory_fabric.adapters.lock import HomeLock
 from memory_fabric.adapters.redactor import PatternRedactor
 from memory_fabric.adapters.rootkey import FileKeyProvider
 from memory_fabric.adapters.roster import RosterFile
-from memory_fabric.adapters.search import MemorySearchCopy
 from memory_fabric.adapters.runs import SealedRuns
+from memory_fabric.adapters.search import MemorySearchCopy
 from memory_fabric.adapters.training import DEFAULT_MODEL, WorkerTrainer
 from memory_fabric.config import Settings, load_settings, with_classes, with_training
 from memory_fabric.core.access import BUILDABLE

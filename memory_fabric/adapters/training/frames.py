@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 _LONGEST = 1 << 31
 
 
-def send(pipe: BinaryIO, message: Mapping[str, Any], data: bytes = b"") -> None:
+def send(pipe: IO[bytes], message: Mapping[str, Any], data: bytes = b"") -> None:
     """Write one frame.
 
     Raises:
@@ -23,7 +23,7 @@ def send(pipe: BinaryIO, message: Mapping[str, Any], data: bytes = b"") -> None:
     pipe.flush()
 
 
-def receive(pipe: BinaryIO) -> tuple[dict[str, Any], bytes]:
+def receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
     """Read one frame.
 
     Raises:
@@ -35,7 +35,7 @@ def receive(pipe: BinaryIO) -> tuple[dict[str, Any], bytes]:
     return message, _exactly(pipe, int.from_bytes(sizes[4:], "big"))
 
 
-def _exactly(pipe: BinaryIO, size: int) -> bytes:
+def _exactly(pipe: IO[bytes], size: int) -> bytes:
     if size > _LONGEST:
         raise EOFError
     data = pipe.read(size)

@@ -113,7 +113,8 @@ class WorkerTrainer:
     def _exchange(
         self, process: subprocess.Popen[bytes], asked: dict[str, Any], data: bytes
     ) -> tuple[dict[str, Any], bytes]:
-        if process.stdin is None or process.stdout is None:
+        requests, replies = process.stdin, process.stdout
+        if requests is None or replies is None:
             raise EOFError
         source = self._source
         where = {
@@ -122,9 +123,9 @@ class WorkerTrainer:
             "gguf": str(source.gguf) if source.gguf else None,
         }  # fmt: skip
         precision = "float32" if self._named == TINY_MODEL else "bfloat16"
-        send(process.stdin, {**asked, "source": where, "precision": precision}, data)
+        send(requests, {**asked, "source": where, "precision": precision}, data)
         while True:
-            told, made = receive(process.stdout)
+            told, made = receive(replies)
             if told["kind"] != "step":
                 return told, made
             if self._step:

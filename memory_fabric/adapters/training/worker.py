@@ -134,9 +134,14 @@ class Learner:
             for start in range(0, len(rows), _BATCH):
                 batch = rows[start : start + _BATCH]
                 width = max(len(ids) for ids, _ in batch)
-                ids = torch.tensor([ids + [self._base.end] * (width - len(ids)) for ids, _ in batch])
+                ids = torch.tensor(
+                    [ids + [self._base.end] * (width - len(ids)) for ids, _ in batch]
+                )
                 labels = torch.tensor(
-                    [[_MASKED] * at + ids[at:] + [_MASKED] * (width - len(ids)) for ids, at in batch]
+                    [
+                        [_MASKED] * at + ids[at:] + [_MASKED] * (width - len(ids))
+                        for ids, at in batch
+                    ]
                 )
                 logits = self._model(input_ids=ids).logits[:, :-1].float()
                 losses = torch.nn.functional.cross_entropy(
