@@ -10,7 +10,18 @@ from typing import Annotated, Optional
 import typer
 
 from memory_fabric import __version__
-from memory_fabric.cli import app, demo, forget, label, policy, recall, receipts, remember, site
+from memory_fabric.cli import (
+    app,
+    demo,
+    finetune,
+    forget,
+    label,
+    policy,
+    recall,
+    receipts,
+    remember,
+    site,
+)
 from memory_fabric.cli.output import Output
 from memory_fabric.cli.session import Session
 from memory_fabric.core.errors import MemoryFabricError
@@ -49,6 +60,7 @@ program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")
 program.add_typer(policy.commands, name="policy")
 program.add_typer(receipts.commands, name="receipts")
+program.add_typer(finetune.commands, name="finetune")
 
 
 def main(arguments: list[str] | None = None) -> None:

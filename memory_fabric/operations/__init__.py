@@ -33,6 +33,7 @@ from memory_fabric.operations.site import (
     verify_site,
 )
 from memory_fabric.operations.training import (
+    finetune_answer,
     finetune_begin,
     finetune_initial,
     finetune_join,
@@ -58,6 +59,7 @@ __all__ = [
     "classes_add",
     "classes_list",
     "explain_policy",
+    "finetune_answer",
     "finetune_begin",
     "finetune_initial",
     "finetune_join",
@@ -93,7 +95,7 @@ OPERATIONS: Mapping[str, Operation] = {
         app_add, add, add_good, search, get, page, forget, label_set, status, verify_site,
         classes_list, classes_add, link, explain_policy, receipts_list, receipt_show,
         receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
-        finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
+        finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay, finetune_answer,
         finetune_join, finetune_save, finetune_load, finetune_runs,
     )
 }  # fmt: skip

@@ -123,13 +123,18 @@ def _unpack(source: Source) -> None:
     if folder is None or gguf is None or _unpacked_id(folder) == source.id:
         return
     import torch
-    from transformers import AutoTokenizer, LlamaForCausalLM
+    from transformers import AutoTokenizer, GgufConfig, LlamaForCausalLM
 
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
         where = {"gguf_file": gguf.name, "local_files_only": True}
-        model = LlamaForCausalLM.from_pretrained(gguf.parent, dtype=torch.float32, **where)
+        model = LlamaForCausalLM.from_pretrained(
+            gguf.parent,
+            dtype=torch.float32,
+            quantization_config=GgufConfig(dequantize=True),
+            **where,
+        )
         model.save_pretrained(beside)
         AutoTokenizer.from_pretrained(gguf.parent, **where).save_pretrained(beside)
         (beside / _MANIFEST).write_text(json.dumps({"gguf": source.id}))
