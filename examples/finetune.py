@@ -217,9 +217,8 @@ def main() -> None:
         options.picture.write_text(loss_curve(states[0]), "utf-8")
         for name, home in homes.items():
             checked = operations.run(home, "verify_site", WHO, {})
-            console.print(
-                f"{name}: {checked['receipts']} receipts verified, {len(checked['damaged'])} damaged"
-            )
+            damaged = len(checked["damaged"])
+            console.print(f"{name}: {checked['receipts']} receipts verified, {damaged} damaged")
     console.print(f"Loss curve in {options.picture}; {time.monotonic() - begun:.0f} s in all")
 
 

@@ -8,7 +8,7 @@ update may come in. What it refuses never reaches the strategy.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,13 +63,11 @@ def strategy_named(name: str, quorum: int) -> FedAvg:
             "There is no such strategy.",
             f"Use one of {', '.join(STRATEGIES)}.",
         )
-    return STRATEGIES[name](
-        fraction_evaluate=0.0, min_train_nodes=quorum, min_available_nodes=quorum
-    )
+    return STRATEGIES[name](min_train_nodes=quorum, min_available_nodes=quorum)
 
 
 def open_answers(
-    call: Call, run: str, adapter: bytes, sites: Mapping[int, str], replies: Sequence[Message]
+    call: Call, run: str, adapter: bytes, sites: Mapping[int, str], replies: Iterable[Message]
 ) -> Opened:
     """Have the site open each reply; a node that did not reply, or died, is refused by a code.
 
@@ -78,7 +76,7 @@ def open_answers(
         run: the run that they answer for.
         adapter: that the updates change, as safetensors bytes.
         sites: who was asked, by Flower node.
-        replies: what came back in time.
+        replies: what comes back in time; each is opened as it comes.
     """
     opened = Opened()
     before: Arrays = load(adapter)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import logging
 from collections.abc import Sequence
 
 from flwr.app import Message
@@ -19,7 +20,10 @@ def neighbours_grid(call: Call, sites: Sequence[str]) -> LocalGrid:
         call: the aggregating site.
         sites: names in its roster.
     """
-    return LocalGrid({number: _node(call, site) for number, site in enumerate(sites, 1)})
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    # All at once, since a letter is fresh for minutes only; the trainer takes one task at a time.
+    nodes = {number: _node(call, site) for number, site in enumerate(sites, 1)}
+    return LocalGrid(nodes, parallel=max(1, len(nodes)))
 
 
 def _node(call: Call, site: str) -> Node:

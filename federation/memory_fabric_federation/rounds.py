@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from time import monotonic, sleep
 from typing import Any
@@ -150,7 +150,7 @@ def _round(
         Message(with_letter(base64.b64decode(begun["letters"][site])), node, "train")
         for node, site in sent.items()
     ]
-    replies = list(grid.send_and_receive(messages, timeout=plan.timeout)) if messages else []
+    replies = _arriving(grid, messages, plan.timeout)
     opened = open_answers(call, plan.run, adapter, sent, replies)
     absent = [{"site": site, "code": "site-absent"} for site in plan.sites if site not in nodes]
     entry = {
@@ -164,6 +164,17 @@ def _round(
         "withheld": begun["withheld"],
     }
     return entry, opened.messages
+
+
+def _arriving(grid: Grid, messages: Sequence[Message], timeout: float) -> Iterator[Message]:
+    """Replies as they come, until all are there or time is up: a letter is fresh for minutes."""
+    end = monotonic() + timeout
+    waiting = set(grid.push_messages(messages)) if messages else set()
+    while waiting and monotonic() < end:
+        for reply in grid.pull_messages(sorted(waiting)):
+            waiting.discard(reply.metadata.reply_to_message_id)
+            yield reply
+        sleep(0.1)
 
 
 def _nodes(grid: Grid, plan: Plan, known: Sequence[str]) -> dict[str, int]:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from memory_fabric.cli.output import Output
-from memory_fabric.cli.session import Call, session
+from memory_fabric.cli.session import Call, Session, session
 from memory_fabric.core.errors import Unavailable
 
 commands = typer.Typer(help="Federated fine-tuning of a shared model.", no_args_is_help=True)
@@ -32,6 +32,9 @@ def start(
     timeout: Annotated[float, typer.Option(help="Seconds that a round waits.")] = 900.0,
     purpose: Annotated[str, typer.Option(help="Policy decides by it.")] = "training",
     seed: Annotated[int, typer.Option(help="Of the adapter and the order of examples.")] = 0,
+    deployed: Annotated[
+        bool, typer.Option("--deployed", help="Through this site's `federation serve`.")
+    ] = False,
     tenant: Annotated[str | None, typer.Option(help="Where the site has several.")] = None,
 ) -> None:
     """Train an adapter with the sites of the roster that are homes on this machine."""
@@ -42,6 +45,9 @@ def start(
         run=run or f"run-{secrets.token_hex(3)}", rounds=rounds, sites=tuple(site or ()),
         quorum=quorum, strategy=strategy, timeout=timeout, task=task,
     )  # fmt: skip
+    if deployed:
+        _deployed(session_run, plan.run, plan.to_json())
+        return
     with session_run.calls(tenant) as call:
         known = call("finetune_model")["sites"]
         _train(session_run.output, grid_of, call, list(plan.sites) or known,
@@ -52,11 +58,17 @@ def start(
 def resume(
     context: typer.Context,
     run: Annotated[str, _RUNS],
+    deployed: Annotated[
+        bool, typer.Option("--deployed", help="Through this site's `federation serve`.")
+    ] = False,
     tenant: Annotated[str | None, typer.Option(help="Where the site has several.")] = None,
 ) -> None:
     """Go on with a run from its last checkpoint."""
     rounds_of, grid_of = _federation()
     session_run = session(context)
+    if deployed:
+        _deployed(session_run, run, None)
+        return
     with session_run.calls(tenant) as call:
         known = call("finetune_model")["sites"]
         _train(session_run.output, grid_of, call, known,
@@ -125,6 +137,21 @@ def show_round(output: Output, entry: dict[str, Any]) -> None:
     for item in [*entry["refused"], *entry["withheld"]]:
         why = item.get("code") or ", ".join(rule["id"] for rule in item["rules"])
         output.say(f"  {item['site']}: none, {why}", "yellow")
+
+
+def _deployed(run: Session, name: str, plan: dict[str, Any] | None) -> None:
+    """A run through SuperLink and SuperNodes; the site must be served."""
+    from memory_fabric_federation.processes import Flower
+
+    with run.output.waiting("Training"):
+        Flower(run.path).run(plan, "" if plan else name)
+    state = run.run("finetune_load", run=name)["state"]
+    if run.output.as_json:
+        run.output.json(state)
+    else:
+        show(run.output, state)
+    if state["status"] != "done":
+        raise typer.Exit(1)
 
 
 def _train(

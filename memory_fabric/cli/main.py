@@ -13,6 +13,7 @@ from memory_fabric import __version__
 from memory_fabric.cli import (
     app,
     demo,
+    federation,
     finetune,
     forget,
     label,
@@ -60,6 +61,7 @@ program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")
 program.add_typer(policy.commands, name="policy")
 program.add_typer(receipts.commands, name="receipts")
+program.add_typer(federation.commands, name="federation")
 program.add_typer(finetune.commands, name="finetune")
 
 

@@ -95,8 +95,8 @@ OPERATIONS: Mapping[str, Operation] = {
         app_add, add, add_good, search, get, page, forget, label_set, status, verify_site,
         classes_list, classes_add, link, explain_policy, receipts_list, receipt_show,
         receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
-        finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay, finetune_answer,
-        finetune_join, finetune_save, finetune_load, finetune_runs,
+        finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
+        finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
