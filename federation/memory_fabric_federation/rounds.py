@@ -19,7 +19,7 @@ from memory_fabric_federation.wire import site_in, with_letter
 Told = Callable[[dict[str, Any]], None]
 """Hears of each round as it stands in the history."""
 
-_ASKING = 30.0
+_ASKING, _CONNECTING = 120.0, 15.0
 
 
 @dataclass(frozen=True)
@@ -178,18 +178,21 @@ def _arriving(grid: Grid, messages: Sequence[Message], timeout: float) -> Iterat
 
 
 def _nodes(grid: Grid, plan: Plan, known: Sequence[str]) -> dict[str, int]:
-    """The Flower node of each site asked, waiting a while for those that start."""
+    """The Flower node of each site asked. Waits a while for those that are about to connect, and
+    longer for connected ones, which start a process to answer.
+    """
     wanted = set(plan.sites or known)
     found: dict[str, int] = {}
-    end = monotonic() + min(_ASKING, plan.timeout)
+    answered: set[int] = set()
+    started = monotonic()
     while True:
-        asked = [node for node in grid.get_node_ids() if node not in found.values()]
+        asked = [node for node in grid.get_node_ids() if node not in answered]
         questions = [Message(RecordDict(), node, "query") for node in asked]
-        if questions:
-            for reply in grid.send_and_receive(questions, timeout=_ASKING):
-                if (site := site_in(reply)) in wanted:
-                    found[site] = reply.metadata.src_node_id
-        if wanted <= set(found) or monotonic() > end:
+        for reply in _arriving(grid, questions, min(_ASKING, plan.timeout)):
+            answered.add(reply.metadata.src_node_id)
+            if (site := site_in(reply)) in wanted:
+                found[site] = reply.metadata.src_node_id
+        if wanted <= found.keys() or monotonic() - started > _CONNECTING:
             return found
         sleep(0.5)
 

@@ -121,28 +121,19 @@ def tampering(home: Path) -> Iterator[Path]:
 
 
 def hostile(folder: Path) -> Path:
-    """The app with a `memory_fabric` of its own, whose gate lets everything through."""
+    """The app with a `memory_fabric` of its own, which leaves a note wherever it is loaded."""
     app = folder / "app"
     shutil.copytree(str(files("memory_fabric_federation") / "finetune_app"), app)
     shadow = app / "memory_fabric"
-    (shadow / "gate").mkdir(parents=True)
-    through = "from pkgutil import extend_path\n__path__ = extend_path(__path__, __name__)\n"
-    (shadow / "__init__.py").write_text(f'{through}__version__ = "shadow"\n')
-    (shadow / "gate" / "__init__.py").write_text(through)
-    (shadow / "gate" / "gate.py").write_text(
-        f"open({str(folder / 'shadowed')!r}, 'a').write('here\\n')\nraise SystemExit(9)\n"
+    shadow.mkdir()
+    note = f"open({str(folder / 'shadowed')!r}, 'a').write(__file__ + chr(10))"
+    (shadow / "__init__.py").write_text(
+        "from pkgutil import extend_path\n"
+        "__path__ = extend_path(__path__, __name__)\n"
+        f'__version__ = "shadow"\n{note}\n'
     )
-    # Both ends of the app load it, so that it had its chance.
-    for end in ("client_app.py", "server_app.py"):
-        source = app / "memory_fabric_finetune" / end
-        text = source.read_text()
-        if end == "client_app.py":
-            text += (
-                "import memory_fabric\n"
-                f"open({str(folder / 'versions')!r}, 'a').write(memory_fabric.__version__ + '\\n')\n"
-            )
-        source.write_text(text)
-    (shadow / "gate" / "gate.py").rename(shadow / "gate" / "permissive.py")
+    client = app / "memory_fabric_finetune" / "client_app.py"
+    client.write_text(client.read_text() + "import memory_fabric\n")
     return app
 
 
@@ -182,12 +173,12 @@ def test_a_run_over_processes_ends_right_whatever_meets_it(
         killer.start()
         plan = Plan("deployed", 2, tuple(SITES), timeout=240.0, task=TASK).to_json()
         code = aggregator.run(plan, app=app)
-        logs = (aggregator.folder / "flower-superlink.log").read_text()[-3000:]
+        logs = (aggregator.folder / "flower-superlink.log").read_text()
         socket_of = reach(homes["fra-1"])
         assert socket_of is not None
         state = socket_of.call("finetune_load", WHO, {"run": "deployed"})["state"]
 
-        assert (state["status"], code) == ("done", 0), logs
+        assert (state["status"], code) == ("done", 0), logs[-3000:]
         first, second, _ = state["history"]
         told = {item["site"]: item for item in [*first["refused"], *first["withheld"]]}
         assert [item["site"] for item in first["accepted"]] == ["fra-1", "par-1"]
@@ -195,8 +186,10 @@ def test_a_run_over_processes_ends_right_whatever_meets_it(
         assert told["bru-1"]["code"] == "letter-forged"
         assert "update-bare-stays" in {rule["id"] for rule in told["vir-1"]["rules"]}
         assert [item["site"] for item in second["withheld"]] == ["vir-1"]
+        # A node whose key nobody registered is not let in.
+        assert "No SuperNode found with the given public key" in logs
         # The bundle's own package was loaded at the nodes, and decided nothing.
-        assert "shadow" in (folder / "versions").read_text()
+        assert (folder / "shadowed").read_text()
 
 
 def _runs(home: Path) -> object:
