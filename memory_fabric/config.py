@@ -306,7 +306,8 @@ def new_document(settings: Settings) -> str:
 def with_classes(text: str, added: Iterable[LabelClass]) -> str:
     """The text of a ``site.toml`` with further classes declared; everything else stays as it is."""
     document = tomlkit.parse(text)
-    classes = document["labels"]["classes"]
+    labels = document.setdefault("labels", tomlkit.table())
+    classes = labels.setdefault("classes", tomlkit.array("[\n]"))
     for item in added:
         row = {name: value for name, value in item.to_json().items() if name != "legal_hold"}
         classes.add_line(_inline(row), indent="  ")

@@ -71,6 +71,7 @@ def serve(
         Unavailable: ``listen-busy``, the port is taken or not allowed.
     """
     try:
+        home.warm()
         with _tcp(host, port) as outer, _local(Paths(home.path).socket) as (inner, path):
             asyncio.run(_serve(home, outer, inner, path, ready))
     finally:

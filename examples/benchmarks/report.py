@@ -140,9 +140,9 @@ def policy(others: dict[str, Any]) -> str:
     return (
         f"\n## The gate alone\n\nA destination never met before, {cold['classes']:,} label "
         f"classes, {cold['rules']} rules, all five forms\n(`policy_cold_start.py`): decided in "
-        f"{cold['cold_start_to_FR_s']} s for France, where {cold['granted_to_FR']} are granted, and "
-        f"in {cold['cold_start_to_US_s']} s\nfor the United States, where {cold['granted_to_US']} "
-        f"are; the second time in {1000 * cold['warm_to_FR_s']:.1f} ms.\n"
+        f"{cold['cold_start_to_FR_s']} s for France, where {cold['granted_to_FR']} are granted, "
+        f"and in\n{cold['cold_start_to_US_s']} s for the United States, where "
+        f"{cold['granted_to_US']} are; the second time in {1000 * cold['warm_to_FR_s']:.1f} ms.\n"
     )
 
 

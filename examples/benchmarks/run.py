@@ -47,7 +47,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", help="sizes; default 10000 30000 100000")
     parser.add_argument("--queries", type=int, default=100)
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="where to write page, plots and results.json")
     asked = parser.parse_args()
     sizes = sorted(asked.rows or SIZES)
@@ -74,7 +74,7 @@ def main() -> None:
     for comparison in [*found, *([on_real] if on_real else [])]:
         show(console, comparison)
     say("policy, cold start")
-    command = [sys.executable, HERE / "policy_cold_start.py", "--json"]
+    command = [sys.executable, str(HERE / "policy_cold_start.py"), "--json"]
     cold = subprocess.run(command, check=True, capture_output=True)  # noqa: S603
     others = {"policy": json.loads(cold.stdout)}
     console.print(others["policy"])

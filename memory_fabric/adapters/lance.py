@@ -174,6 +174,13 @@ class LanceStack:
                 if self._cleanup_due:
                     self._clean_up()
 
+    @property
+    def uncompacted(self) -> bool:
+        """Whether bytes of removed records are still on the disk."""
+        with self._lock, self._reading():
+            fragments = self._table.to_lance().get_fragments()
+            return any(fragment.deletion_file() for fragment in fragments)
+
     def compact(self) -> None:
         """Rewrite what is left so that the bytes of removed records are gone from the disk.
 

@@ -83,7 +83,8 @@ def step_over_torn(table: Path, durable: int) -> None:
         (version for version in manifests if version > durable and not _whole(table, version)),
         default=None,
     )
-    if torn is None or durable not in manifests:
+    # An erasure's compaction goes on from the durable version and cleans it away.
+    if torn is None or not any(durable <= version < torn for version in manifests):
         return
     for version, manifest in manifests.items():
         if version >= torn:
@@ -108,7 +109,9 @@ def damaged_file(table: Path, said: str) -> Path:
             return path
     try:
         dataset = lance.dataset(table)
-    except (ValueError, OSError, RuntimeError):
+    except BaseException as error:
+        if not is_read_error(error):
+            raise
         return manifests[0]
     for fragment in dataset.get_fragments():
         try:
@@ -138,7 +141,7 @@ def _unreadable(table: Path, fragment: lance.LanceFragment) -> Path:
 def is_read_error(error: BaseException) -> bool:
     """Whether Lance raised it over what it read: its errors share no base, and it may panic."""
     return isinstance(error, (RuntimeError, ValueError, OSError)) or (
-        type(error).__name__ == "PanicException"
+        type(error).__name__ in ("PanicException", "RustPanic")
     )
 
 
@@ -154,7 +157,9 @@ def _whole(table: Path, version: int) -> bool:
         return False
     try:
         return all(_ends_well(path) for path in _files_of(table, version))
-    except (RuntimeError, ValueError, OSError):
+    except BaseException as error:
+        if not is_read_error(error):
+            raise
         return False
 
 

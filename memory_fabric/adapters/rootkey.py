@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from memory_fabric.adapters.files import sync_folder
+from memory_fabric.adapters.files import sync
 from memory_fabric.core.errors import HomeError
 
 _KEY_BYTES = 32
@@ -66,7 +66,7 @@ class FileKeyProvider:
             file.write(secrets.token_bytes(_KEY_BYTES))
             file.flush()
             os.fsync(descriptor)
-        sync_folder(path.parent)
+        sync(path.parent)
         return cls(path)
 
     def wrap(self, key: bytes, context: bytes) -> bytes:

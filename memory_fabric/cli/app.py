@@ -34,3 +34,37 @@ def add(
     bound = f"tenant {made['tenant']}, {', '.join(made['purposes'])}, role {made['role']}"
     run.output.say(f"Key of {made['app']} ({bound}). It is shown only now:")
     run.output.say(made["key"], "bold")
+
+
+@commands.command("list")
+def list_apps(context: typer.Context) -> None:
+    """Who holds a key, and for what."""
+    run = session(context)
+    told = run.run("app_list")
+    if run.output.as_json:
+        run.output.json(told)
+        return
+    rows = [
+        (
+            item["app"],
+            item["tenant"],
+            item["role"],
+            ", ".join(item["purposes"]),
+            "yes" if item["all_subjects"] else "no",
+        )
+        for item in told["apps"]
+    ]
+    run.output.table("Apps", ("app", "tenant", "role", "purposes", "across subjects"), rows)
+
+
+@commands.command("remove")
+def remove(
+    context: typer.Context, name: Annotated[str, typer.Argument(help="Name of the app.")]
+) -> None:
+    """Forget an app: from now on its key opens nothing."""
+    run = session(context)
+    done = run.run("app_remove", name=name)
+    if run.output.as_json:
+        run.output.json(done)
+    else:
+        run.output.say(f"Removed {done['removed']} (receipt {done['receipt']}).")

@@ -81,7 +81,7 @@ def _folder(keep: Path | None) -> Path:
         return Path(tempfile.mkdtemp(prefix="memory-fabric-demo-"))
     if keep.exists() and (not keep.is_dir() or any(keep.iterdir())):
         raise HomeError(
-            "folder-not-empty",
+            "home-exists",
             "There is something at this place already.",
             "Name a folder that does not exist yet.",
         )

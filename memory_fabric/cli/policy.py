@@ -64,7 +64,9 @@ def explain(
     ] = "recall",
     to: Annotated[str | None, typer.Option(help="The other site; this one if left out.")] = None,
     purpose: Annotated[str | None, typer.Option(help="What for.")] = None,
-    home: Annotated[str | None, typer.Option(help="Home region, if not this site's.")] = None,
+    home_region: Annotated[
+        str | None, typer.Option(help="Home region, if not this site's.")
+    ] = None,
     data_class: Annotated[str | None, typer.Option(help="public ... secret.")] = None,
     personal: Annotated[bool | None, typer.Option(help="Whether it is about people.")] = None,
     special: Annotated[list[str] | None, typer.Option(help="Special categories.")] = None,
@@ -78,7 +80,13 @@ def explain(
     }  # fmt: skip
     given = {name: value for name, value in label.items() if value is not None}
     told = run.run(
-        "explain_policy", tenant, act=act, purpose=purpose, site=to, label=given, home_region=home
+        "explain_policy",
+        tenant,
+        act=act,
+        purpose=purpose,
+        site=to,
+        label=given,
+        home_region=home_region,
     )
     if run.output.as_json:
         run.output.json(told)

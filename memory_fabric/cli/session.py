@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,12 @@ import typer
 
 from memory_fabric import operations
 from memory_fabric.cli.output import Output
-from memory_fabric.wiring import Home, open_home, reach
+from memory_fabric.core.errors import HomeError
+from memory_fabric.wiring import Home, LocalSocket, open_home, reach
+
+PATIENCE = 30.0
+"""Seconds that a command waits for others on the same home."""
+_ROUND = 1.0
 
 Call = Callable[..., dict[str, Any]]
 """An operation's name and parameters in, its JSON out."""
@@ -44,19 +50,36 @@ class Session:
             "tenant": tenant,
             "key": os.environ.get("MEMORY_FABRIC_API_KEY"),
         }
-        if socket := reach(self.path):
-            yield lambda operation, **params: socket.call(operation, who, params)
-            return
-        with self.open(load) as home:
-            yield lambda operation, **params: operations.run(home, operation, who, params)
+        where = self._find(load)
+        if isinstance(where, Home):
+            with where as home:
+                yield lambda operation, **params: operations.run(home, operation, who, params)
+        else:
+            yield lambda operation, **params: where.call(operation, who, params)
+
+    def _find(self, load: bool) -> Home | LocalSocket:
+        """The process that serves the home, or the home itself, opened here. One that is just
+        starting to serve holds the lock already and answers a little later.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            if socket := reach(self.path):
+                return socket
+            try:
+                return self._opened(load, wait=_ROUND)
+            except HomeError as error:
+                if error.code != "home-busy" or time.monotonic() > deadline:
+                    raise
 
     @contextmanager
     def open(self, load: bool = True) -> Iterator[Home]:
         """The home, opened in this process, with a bar while its searchable copy is built."""
-        with self.output.progress("Opening the memory stack") as bar:
-            home = open_home(self.path, progress=bar.step, load=load)
-        with home:
+        with self._opened(load, wait=PATIENCE) as home:
             yield home
+
+    def _opened(self, load: bool, wait: float) -> Home:
+        with self.output.progress("Opening the memory stack") as bar:
+            return open_home(self.path, wait=wait, progress=bar.step, load=load)
 
 
 def session(context: typer.Context) -> Session:

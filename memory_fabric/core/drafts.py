@@ -187,11 +187,11 @@ def _vector(value: Any) -> Vector | None:
         raise InputError(
             "vector-invalid", "An embedding is not a list of numbers.", "Send a list of floats."
         ) from None
-    if not all(math.isfinite(number) for number in numbers):
+    norm = math.hypot(*numbers)
+    if not math.isfinite(norm):
         raise InputError(
             "vector-not-finite", "An embedding holds NaN or infinity.", "Send finite numbers."
         )
-    norm = math.sqrt(sum(number * number for number in numbers))
     if norm == 0:
         raise InputError(
             "vector-zero", "An embedding has no length.", "Send a vector other than zero."

@@ -1,6 +1,6 @@
 """Ports: what flows, gate and vault ask of the outside world. Adapters implement them.
 
-Every port has one contract suite in ``tests/contract`` that runs on its fake and real adapters.
+Ports with several adapters have one contract suite in ``tests/contract`` that runs on all of them.
 """
 
 from __future__ import annotations
@@ -163,6 +163,11 @@ class Stack(Protocol):
         """
         ...
 
+    @property
+    def uncompacted(self) -> bool:
+        """Whether bytes of removed records are still on the disk."""
+        ...
+
     def compact(self) -> None:
         """Rewrite what is left so that the bytes of removed records are gone from the disk."""
         ...
@@ -275,6 +280,10 @@ class Ledger(Protocol):
 
     def add_app(self, app: App) -> None:
         """Store an app, or ``InputError`` (``app-exists``)."""
+        ...
+
+    def remove_app(self, name: str) -> None:
+        """Forget an app, so that its key opens nothing; unknown names are ignored."""
         ...
 
     def app(self, key_id: str) -> App | None:

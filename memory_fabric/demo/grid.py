@@ -40,6 +40,7 @@ class OpenSite:
 
     def __init__(self, home: Home) -> None:
         self.home = home
+        self.name = home.node.me.site_id
         self._who = {"os_user": getpass.getuser()}
 
     def ask(self, operation: str, **params: Any) -> dict[str, Any]:

@@ -9,21 +9,26 @@ from typing import Any
 
 from memory_fabric.core.errors import Denied
 from memory_fabric.core.merkle import root_from_inclusion
-from memory_fabric.demo.grid import BLOC, HOME, PLACES, Grid
+from memory_fabric.demo.grid import BLOC, HOME, PLACES, Grid, OpenSite
 from memory_fabric.demo.records import Supply
 from memory_fabric.demo.report import Outcome, Summary, Table
 from memory_fabric.demo.scan import scan, slices, spelled, text_patterns
-from memory_fabric.demo.scenes import RULE_COLUMNS, TOP_K, ruled
+from memory_fabric.demo.scenes import RULE_COLUMNS, recall, ruled
 
 
 def withdraw(grid: Grid, supply: Supply) -> Outcome:
     """Somebody withdraws consent at home; home and a neighbour ask before and after."""
-    before = _count_from_home(grid, supply, supply.other)
-    with grid.at(HOME) as home:
-        change = {"consent": "withdrawn"}
-        done = home.ask("label_set", subject=supply.other, change=change)
-        told = home.ask("explain_policy", purpose=supply.care, label=change)
-    after = _count_from_home(grid, supply, supply.other)
+    change = {"consent": "withdrawn"}
+    before, after = {}, {}
+    with grid.at(BLOC) as lyon:
+        before[BLOC] = _from_home(lyon, supply, supply.other)
+    with grid.at(HOME) as frankfurt:
+        before[HOME] = _from_home(frankfurt, supply, supply.other)
+        done = frankfurt.ask("label_set", subject=supply.other, change=change)
+        told = frankfurt.ask("explain_policy", purpose=supply.care, label=change)
+        after[HOME] = _from_home(frankfurt, supply, supply.other)
+    with grid.at(BLOC) as lyon:
+        after[BLOC] = _from_home(lyon, supply, supply.other)
     rules = tuple(rule["id"] for rule in told["rules"])
     outcome = Outcome(
         Summary(
@@ -57,7 +62,8 @@ def erase(grid: Grid, supply: Supply) -> Outcome:
         if place.site not in told:
             answers[place.site] = _forget(grid, place.site, supply.person)
     after = _on_disk(grid, pieces)
-    found = _count_from_home(grid, supply, supply.person)
+    with grid.at(BLOC) as lyon:
+        found = recall(lyon, supply, supply.care)["results"]
     done = {**told, **answers}
     rows = [
         (
@@ -98,7 +104,7 @@ def erase(grid: Grid, supply: Supply) -> Outcome:
         outcome.expect("a rule that refuses an erasure is named", all(rule["id"] for rule in held))
         return outcome
     outcome.expect("no sealed byte of it is on disk after", not any(after.values()))
-    outcome.expect("nobody remembers that person", not any(found.values()))
+    outcome.expect("no site that Lyon reaches remembers that person", not found)
     outcome.expect("each site gave a receipt", all(item["receipt"] for item in done.values()))
     if not supply.own:
         outcome.expect("something was erased", memories > 0)
@@ -128,9 +134,10 @@ def prove(grid: Grid, supply: Supply) -> Outcome:
         with grid.at(place.site) as site:
             verified = site.ask("verify_site")
             head = site.ask("checkpoint")
+            log = site.ask("receipts_list", limit=6)["receipts"]
             newest = site.ask("receipts_list", act="erase", limit=1)["receipts"][0]
             proof = site.ask("receipt_proof", id=newest["id"])
-        answers[place.site] = {"verified": verified, "checkpoint": head, "proof": proof}
+        answers[place.site] = {"verified": verified, "checkpoint": head, "proof": proof, "log": log}
         numbers = (verified["records"], verified["receipts"], len(verified["damaged"]))
         proved = "proved" if _in_log(proof) else "not proved"
         rows.append((place.site, *map(str, numbers), proved, head["root"][:16]))
@@ -138,8 +145,7 @@ def prove(grid: Grid, supply: Supply) -> Outcome:
     damaged = sum(len(answer["verified"]["damaged"]) for answer in answers.values())
     outcome = Outcome(Summary("Verify files and logs", f"{receipts} receipts, {damaged} changed"))
     columns = ("site", "records", "receipts", "changed", "erasure", "root of the log")
-    with grid.at(HOME) as home:
-        log = home.ask("receipts_list", limit=6)["receipts"]
+    log = answers[HOME]["log"]
     last = [(f"#{item['index']}", item["at"][11:19], item["act"], item["outcome"]) for item in log]
     outcome.tables = [
         Table("Verified", columns, rows),
@@ -216,17 +222,11 @@ class Watch:
         return set().union(*self.patterns.values())
 
 
-def _count_from_home(grid: Grid, supply: Supply, subject: str) -> dict[str, int]:
-    """How many of Frankfurt's memories of a subject come at Frankfurt, and at Lyon."""
-    counts = {}
-    for place in (HOME, BLOC):
-        with grid.at(place) as site:
-            reply = site.ask(
-                "search", query=supply.question, subject=subject, purpose=supply.care,
-                reach="grid", top_k=TOP_K,
-            )  # fmt: skip
-        counts[place] = sum(item["site"] == HOME for item in reply["results"])
-    return counts
+def _from_home(site: OpenSite, supply: Supply, subject: str) -> int:
+    """How many of Frankfurt's memories of a subject come when a site asks."""
+    reach = "site" if site.name == HOME else "grid"
+    reply = recall(site, supply, supply.care, subject, reach)
+    return sum(item["site"] == HOME for item in reply["results"])
 
 
 def _in_log(proof: dict[str, Any]) -> bool:

@@ -12,10 +12,12 @@ from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import InputError, MemoryFabricError
 from memory_fabric.core.labels import Consent
 from memory_fabric.demo.grid import HOME, PLACES
-from memory_fabric.wiring import read_rows
+from memory_fabric.wiring import Row, read_rows
 
 _FOLDER = Path(__file__).parent / "records"
 _SITES = tuple(place.site for place in PLACES)
+_DEFAULT = "care"
+"""The purpose of a memory that names none: the first of the starter bundle."""
 _KATRIN, _EMRE = "Katrin Vossberg", "Emre Tahiroğlu"
 
 
@@ -43,7 +45,7 @@ class Supply:
         problems: rows that cannot be read, by line.
     """
 
-    rows: Mapping[str, list[Mapping[str, Any]]]
+    rows: Mapping[str, list[Row]]
     drafts: Mapping[str, list[Draft]]
     person: str
     other: str
@@ -69,8 +71,8 @@ class Supply:
 
 def story_records() -> Supply:
     """The records that come with the demo. Everybody in them is made up."""
-    rows = {site: [row.fields for row in read_rows(_FOLDER / f"{site}.jsonl")] for site in _SITES}
-    drafts = {site: [Draft.from_fields(row) for row in rows[site]] for site in _SITES}
+    rows = {site: list(read_rows(_FOLDER / f"{site}.jsonl")) for site in _SITES}
+    drafts = {site: [Draft.from_fields(row.fields) for row in rows[site]] for site in _SITES}
     return Supply(rows, drafts, _KATRIN, _EMRE, f"What do we know about {_KATRIN}?")
 
 
@@ -83,7 +85,7 @@ def own_records(path: Path) -> Supply:
         InputError: ``file-unreadable``, ``file-format-unknown``, ``site-unknown``,
             ``demo-data-unfit``.
     """
-    rows: dict[str, list[Mapping[str, Any]]] = {site: [] for site in _SITES}
+    rows: dict[str, list[Row]] = {site: [] for site in _SITES}
     drafts: dict[str, list[Draft]] = {site: [] for site in _SITES}
     problems: list[Problem] = []
     taken = 0
@@ -101,34 +103,47 @@ def own_records(path: Path) -> Supply:
         except MemoryFabricError as error:
             problems.append(Problem(row.line, error.code, error.what))
             continue
-        rows[site].append(fields)
+        rows[site].append(Row(row.line, fields))
         drafts[site].append(draft)
         taken += 1
     return _about_most_frequent(rows, drafts, tuple(problems))
 
 
 def _about_most_frequent(
-    rows: Mapping[str, list[Mapping[str, Any]]],
+    rows: Mapping[str, list[Row]],
     drafts: Mapping[str, list[Draft]],
     problems: tuple[Problem, ...],
 ) -> Supply:
     """A story about the people of these records."""
     people = Counter(name for draft in drafts[HOME] for name in draft.subjects)
-    ranked = [name for name, _ in people.most_common(2)]
-    if not ranked:
+    if not people:
         raise InputError(
             "demo-data-unfit",
             f"The file has no readable record for {HOME} that names a subject.",
             "Give each record `memory` and `subjects`, or spread them by a column `site`.",
             {"problems": [vars(problem) for problem in problems[:20]]},
         )
-    person = ranked[0]
+    person = people.most_common(1)[0][0]
     mine = [draft for draft in drafts[HOME] if person in draft.subjects]
-    purposes = Counter(purpose for draft in mine for purpose in draft.purposes)
-    purpose = purposes.most_common(1)[0][0] if purposes else "care"
-    question = f"What do we know about {person}?"
+    purposes = Counter(purpose for draft in mine for purpose in draft.purposes or (_DEFAULT,))
+    purpose = purposes.most_common(1)[0][0]
+    others = [
+        name
+        for draft in drafts[HOME]
+        if purpose in (draft.purposes or (_DEFAULT,))
+        for name in draft.subjects
+        if name != person
+    ]
     return Supply(
-        rows, drafts, person, ranked[-1], question, purpose, purpose, own=True, problems=problems
+        rows,
+        drafts,
+        person,
+        other=next(iter(others), person),
+        question=f"What do we know about {person}?",
+        care=purpose,
+        support=purpose,
+        own=True,
+        problems=problems,
     )
 
 

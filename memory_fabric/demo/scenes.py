@@ -6,14 +6,16 @@ import secrets
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from contextlib import suppress
 from typing import Any
 
 from memory_fabric.core.drafts import Draft
+from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import DataClass
-from memory_fabric.demo.grid import ADEQUATE, BLOC, HOME, PLACES, UNSAFE, Grid
+from memory_fabric.demo.grid import ADEQUATE, BLOC, HOME, PLACES, UNSAFE, Grid, OpenSite
 from memory_fabric.demo.records import Supply, classes_of
 from memory_fabric.demo.report import Outcome, Summary, Table
+from memory_fabric.wiring import Row
 
 EEA = (HOME, BLOC)
 NO_TEXT = "(no text in this form)"
@@ -21,7 +23,7 @@ _ABOUT_NOBODY = "non-personal-"
 _KINDS = ("special", "personal", "public", "internal", "confidential", "secret")
 _SHOWN_A_SITE = 6
 _WIDTH = 160
-TOP_K = 50
+_TOP_K = 50
 RULE_COLUMNS = ("rule", "what it says, and its basis")
 _BATCH = 500
 
@@ -52,11 +54,14 @@ def remember(grid: Grid, supply: Supply) -> Outcome:
     for place in PLACES:
         drafts, ids = supply.drafts[place.site], 0
         with grid.at(place.site) as site:
-            site.ask("classes_add", classes=classes_of(drafts))
+            for label_class in classes_of(drafts):
+                # What cannot be declared is reported below, with the rows that need it.
+                with suppress(InputError):
+                    site.ask("classes_add", classes=[label_class])
             for batch in _batches(supply.rows[place.site]):
-                done = site.ask("add_good", memories=batch)
+                done = site.ask("add_good", memories=[row.fields for row in batch])
                 ids += len(done["results"])
-                refused += done["problems"]
+                refused += [{**item, "line": batch[item["row"]].line} for item in done["problems"]]
         total += ids
         people = {name for draft in drafts for name in draft.subjects}
         kinds = Counter(map(_kind, drafts))
@@ -65,7 +70,7 @@ def remember(grid: Grid, supply: Supply) -> Outcome:
     outcome = Outcome(Summary("Remember", f"{total} memories sealed"))
     outcome.tables.append(Table("Remembered", ("site", "memories", "people", *_KINDS), rows))
     if refused:
-        shown = [(str(row.get("line", "")), row["code"], row["what"]) for row in refused[:20]]
+        shown = [(str(row["line"]), row["code"], row["what"]) for row in refused[:20]]
         outcome.tables.append(Table("Rows that were not taken", ("line", "code", "what"), shown))
     outcome.facts = {"memories": total, "problems": refused}
     outcome.expect("every record went in", not refused and total > 0)
@@ -74,7 +79,8 @@ def remember(grid: Grid, supply: Supply) -> Outcome:
 
 def at_home(grid: Grid, supply: Supply) -> Outcome:
     """The home site asks itself."""
-    reply = _recall(grid, HOME, supply, supply.care, "site")
+    with grid.at(HOME) as frankfurt:
+        reply = recall(frankfurt, supply, supply.care, reach="site")
     outcome = _told("Frankfurt asks itself", reply, "home-use")
     outcome.expect("what is remembered comes back in full", _all_full(supply, reply["results"]))
     return outcome
@@ -82,7 +88,8 @@ def at_home(grid: Grid, supply: Supply) -> Outcome:
 
 def in_bloc(grid: Grid, supply: Supply) -> Outcome:
     """Another site of the bloc asks."""
-    reply = _recall(grid, BLOC, supply, supply.care)
+    with grid.at(BLOC) as lyon:
+        reply = recall(lyon, supply, supply.care)
     outcome = _told("Lyon asks, within the EEA", reply, "eu-free-flow")
     outcome.expect("Frankfurt's memories come in full", _all_full(supply, _of(reply, HOME)))
     return outcome
@@ -90,7 +97,8 @@ def in_bloc(grid: Grid, supply: Supply) -> Outcome:
 
 def adequate(grid: Grid, supply: Supply) -> Outcome:
     """A site in an adequate country asks."""
-    reply = _recall(grid, ADEQUATE, supply, supply.support)
+    with grid.at(ADEQUATE) as london:
+        reply = recall(london, supply, supply.support)
     outcome = _told("London asks, an adequate country", reply, "eu-adequacy")
     european = _about_people(_of(reply, *EEA))
     outcome.expect(
@@ -107,9 +115,9 @@ def adequate(grid: Grid, supply: Supply) -> Outcome:
 
 def unsafe(grid: Grid, supply: Supply) -> Outcome:
     """A site in a country without safeguards asks; then asks about somebody who is not there."""
-    reply = _recall(grid, UNSAFE, supply, supply.support)
-    nobody = replace(supply, person=f"Nobody {secrets.token_hex(8)}")
-    other = _recall(grid, UNSAFE, nobody, supply.support)
+    with grid.at(UNSAFE) as virginia:
+        reply = recall(virginia, supply, supply.support)
+        other = recall(virginia, supply, supply.support, f"Nobody {secrets.token_hex(8)}")
     outcome = _told(
         "Virginia asks, without safeguards", reply, "eu-no-safeguards", "uk-no-safeguards"
     )
@@ -130,7 +138,8 @@ def unsafe(grid: Grid, supply: Supply) -> Outcome:
 def health(grid: Grid, supply: Supply) -> Outcome:
     """A site in an adequate country asks for care: health stays."""
     purpose = "care"
-    reply = _recall(grid, ADEQUATE, supply, purpose)
+    with grid.at(ADEQUATE) as london:
+        reply = recall(london, supply, purpose)
     outcome = _told("London asks again, for care", reply, "eu-adequacy", "eu-health-stays")
     european = _about_people(_of(reply, *EEA))
     rules = {rule["id"] for held in reply["withheld"] for rule in held["rules"]}
@@ -203,12 +212,14 @@ def _told(asked: str, reply: Reply, *telling: str) -> Outcome:
     return outcome
 
 
-def _recall(grid: Grid, site: str, supply: Supply, purpose: str, reach: str = "grid") -> Reply:
-    with grid.at(site) as asking:
-        return asking.ask(
-            "search", query=supply.question, subject=supply.person, purpose=purpose,
-            reach=reach, top_k=TOP_K,
-        )  # fmt: skip
+def recall(
+    site: OpenSite, supply: Supply, purpose: str, subject: str | None = None, reach: str = "grid"
+) -> Reply:
+    """Ask the story's question, about its person unless another is named."""
+    return site.ask(
+        "search", query=supply.question, subject=subject or supply.person, purpose=purpose,
+        reach=reach, top_k=_TOP_K,
+    )  # fmt: skip
 
 
 def _all_full(supply: Supply, items: list[Reply]) -> bool:
@@ -236,6 +247,6 @@ def _kind(draft: Draft) -> str:
     return str(draft.data_class or "") if draft.personal is False else "personal"
 
 
-def _batches(rows: list[Mapping[str, Any]]) -> Iterator[list[Mapping[str, Any]]]:
+def _batches(rows: list[Row]) -> Iterator[list[Row]]:
     for start in range(0, len(rows), _BATCH):
         yield rows[start : start + _BATCH]

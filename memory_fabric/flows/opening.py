@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow, SealedRecord
+from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.storing import altered, entry, know, sealed_root
 from memory_fabric.flows.terms import ITSELF
@@ -45,6 +46,7 @@ def pen(node: Node) -> Iterator[None]:
         yield
 
 
+@without_cycle_search()
 def load(node: Node, progress: Progress | None = None) -> Loaded:
     """Rebuild the searchable copy from the sealed records.
 
@@ -86,6 +88,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
                 "Restore the stack from a backup; `site verify` lists them.",
                 {"damaged": ["stack"]},
             )
+        check_unacknowledged(node, [*adopted, *residue])
         if adopted:
             rows = _rows(node, adopted)
             change = CatalogChange(node.stack.version, written=[entry(item) for item in adopted])
@@ -97,9 +100,28 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
             node.copy.add(rows)
         if residue:
             node.stack.remove([record.rid for record in residue])
+        if node.stack.uncompacted:
             node.stack.compact()
         node.unsettled = False
     return Loaded(len(node.copy), len(residue), len(adopted), finished)
+
+
+def check_unacknowledged(node: Node, records: Sequence[SealedRecord]) -> None:
+    """What a crash left was sealed before the log's end; what was sealed beyond it shows that the
+    log lost receipts, and is no residue to be removed.
+
+    Raises:
+        IntegrityViolated: ``ledger-rolled-back``, ``record-damaged``.
+    """
+    size = node.ledger.checkpoint().size
+    beyond = sum(node.vault.sealed_at(record) > size for record in records)
+    if beyond:
+        raise IntegrityViolated(
+            "ledger-rolled-back",
+            f"{beyond} sealed records are newer than the end of the log.",
+            "Restore the newest ledger; nothing was removed.",
+            {"damaged": ["ledger.db"]},
+        )
 
 
 def _rows(node: Node, records: Sequence[SealedRecord]) -> list[IndexRow]:

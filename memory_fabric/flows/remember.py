@@ -16,6 +16,7 @@ from memory_fabric.core.errors import (
 )
 from memory_fabric.core.labels import DataClass, Label
 from memory_fabric.core.memory import Memory
+from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.opening import pen
 from memory_fabric.flows.storing import store
@@ -119,6 +120,7 @@ def check_draft(
     return label
 
 
+@without_cycle_search()
 def remember(node: Node, requester: Requester, drafts: Sequence[Draft]) -> Remembered:
     """Store drafts, all or none.
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.records import CatalogEntry, Damage, SealedRecord
 from memory_fabric.flows.node import Node
-from memory_fabric.flows.opening import Progress
+from memory_fabric.flows.opening import Progress, check_unacknowledged
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,7 @@ def _is_unacknowledged(node: Node, record: SealedRecord, known: CatalogEntry | N
     if known is not None and record.version != known.version + 1:
         return False
     try:
+        check_unacknowledged(node, [record])
         closed = node.vault.index_rows([record]).closed
     except IntegrityViolated:
         return False
@@ -74,6 +75,10 @@ def _is_unacknowledged(node: Node, record: SealedRecord, known: CatalogEntry | N
 def _check(node: Node, record: SealedRecord, known: CatalogEntry | None) -> list[Damage]:
     name = f"stack/{record.rid.hex()}"
     if known is None:
+        try:
+            check_unacknowledged(node, [record])
+        except IntegrityViolated as error:
+            return [Damage(damaged, error.what) for damaged in error.details["damaged"]]
         return [Damage(name, "a record that the ledger does not name")]
     if known.digest != record.digest:
         return [Damage(name, "not the record that the ledger names")]

@@ -23,6 +23,8 @@ from memory_fabric.operations.receipts import (
 from memory_fabric.operations.shapes import Json
 from memory_fabric.operations.site import (
     app_add,
+    app_list,
+    app_remove,
     classes_add,
     classes_list,
     explain_policy,
@@ -54,6 +56,8 @@ __all__ = [
     "add",
     "add_good",
     "app_add",
+    "app_list",
+    "app_remove",
     "authenticate",
     "checkpoint",
     "classes_add",
@@ -92,9 +96,9 @@ Operation = Callable[..., Json]
 OPERATIONS: Mapping[str, Operation] = {
     operation.__name__: operation
     for operation in (
-        app_add, add, add_good, search, get, page, forget, label_set, status, verify_site,
-        classes_list, classes_add, link, explain_policy, receipts_list, receipt_show,
-        receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
+        app_add, app_list, app_remove, add, add_good, search, get, page, forget, label_set,
+        status, verify_site, classes_list, classes_add, link, explain_policy, receipts_list,
+        receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
     )
@@ -102,9 +106,13 @@ OPERATIONS: Mapping[str, Operation] = {
 """Every operation by its name on the local socket."""
 
 OPERATORS_ONLY = frozenset(
-    {"app_add", "classes_add", "link", "grid_card", "grid_accept", "verify_site"}
-    | {name for name in OPERATIONS if name.startswith("finetune_")}
-)
+    operation.__name__
+    for operation in (
+        app_add, app_list, app_remove, classes_add, link, grid_card, grid_accept, verify_site,
+        finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
+        finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
+    )
+)  # fmt: skip
 """Operations that change or read the site itself; no API key of another role runs them."""
 
 

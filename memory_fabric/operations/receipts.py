@@ -23,7 +23,9 @@ def receipts_list(
     act: str | None = None,
     outcome: str | None = None,
 ) -> Json:
-    """Receipts, newest first. An app sees its tenant's; compliance and operators see all."""
+    """Receipts, newest first. An app sees its tenant's, compliance also the site's own, operators
+    see all.
+    """
     node = home.node
     found: list[Mapping[str, Any]] = []
     limit = min(max(limit, 1), 500)
@@ -75,9 +77,11 @@ def checkpoint(home: Home, requester: Requester) -> Json:
 
 
 def _may_see(requester: Requester, receipt: Mapping[str, Any]) -> bool:
-    return requester.role is not Role.APP or (
-        receipt["request"].get("requester", {}).get("tenant") == requester.tenant
-    )
+    """An app sees its tenant's receipts, compliance also the site's own, an operator all."""
+    if requester.role is Role.OPERATOR:
+        return True
+    tenant = receipt["request"].get("requester", {}).get("tenant")
+    return tenant == requester.tenant or (requester.role is Role.COMPLIANCE and tenant == "")
 
 
 def _receipt(node: Node, requester: Requester, receipt_id: str) -> Mapping[str, Any]:

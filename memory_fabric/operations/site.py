@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.drafts import Draft
-from memory_fabric.core.errors import (
-    InputError,
-)
+from memory_fabric.core.errors import InputError, NotFound
 from memory_fabric.core.places import check_name
 from memory_fabric.core.ports import App
+from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows import (
     explain,
     remember,
@@ -42,17 +42,48 @@ def app_add(
             "purpose-missing", "The key is bound to no purpose.", "Name at least one --purpose."
         )
     for purpose in purposes:
-        node.check_purpose(purpose, requester)
+        node.check_purpose(purpose, replace(requester, tenant=bound))
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     app = Requester(
         name, bound, one_of(Role, role, "role", "role-unknown"), frozenset(purposes), all_subjects
     )
     key_hash = hashlib.sha256(secret.encode()).hexdigest()
-    node.ledger.add_app(App(name, key_id, key_hash, app, node.clock.now()))
+    made = App(name, key_id, key_hash, app, node.clock.now())
+    if name in [other.name for other in node.ledger.apps()]:
+        raise InputError("app-exists", "There is an app of this name.", "Choose another name.")
+    node.commit("app-added", requester, Outcome.DONE, request={"app": _app_json(made)})
+    node.ledger.add_app(made)
+    return {**_app_json(made), "key": f"mf_{key_id}_{secret}"}
+
+
+def app_list(home: Home, requester: Requester) -> Json:
+    """Who holds a key, and for what."""
+    return {"apps": [_app_json(app) for app in home.node.ledger.apps()]}
+
+
+def app_remove(home: Home, requester: Requester, *, name: str) -> Json:
+    """Forget an app: from now on its key opens nothing."""
+    node = home.node
+    found = next((app for app in node.ledger.apps() if app.name == name), None)
+    if found is None:
+        raise NotFound("app-unknown", "There is no app of this name.", "See `app list`.")
+    node.ledger.remove_app(name)
+    committed = node.commit(
+        "app-removed", requester, Outcome.DONE, request={"app": _app_json(found)}
+    )
+    return {"removed": name, "receipt": committed.receipt.id}
+
+
+def _app_json(app: App) -> Json:
+    """An app without its key."""
     return {
-        "app": name, "tenant": bound, "role": str(app.role), "purposes": sorted(purposes),
-        "all_subjects": all_subjects, "key": f"mf_{key_id}_{secret}",
-    }  # fmt: skip
+        "app": app.name,
+        "key_id": app.key_id,
+        "tenant": app.requester.tenant,
+        "role": str(app.requester.role),
+        "purposes": sorted(app.requester.purposes),
+        "all_subjects": app.requester.all_subjects,
+    }
 
 
 def status(home: Home, requester: Requester) -> Json:

@@ -1,7 +1,7 @@
 """One memory, one sealed record: the byte layout and its keys, without any decision.
 
     blob    = format (1) | slots (1) | nonce (12) | sealed header | nonce (12) | sealed body
-    header  = count (1) | tenant marker (16) | slots x key id (16, unused ones zero)
+    header  = count (1) | tenant marker (16) | log size (8) | slots x key id (16, unused ones zero)
     body    = vector length (4, big-endian) | vector | JSON
 
 Both seals are AES-256-GCM. The header's key is the table key. The body's is derived by
@@ -33,6 +33,8 @@ SLOTS = (4, 16, 64)
 """Key ids fill a header of one of these sizes, so that few records show how many they have."""
 
 _MARKER_BYTES = 16
+_SIZE_BYTES = 8
+_FIXED = 1 + _MARKER_BYTES + _SIZE_BYTES
 _to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _from_json = json.JSONDecoder().decode
 
@@ -42,12 +44,15 @@ class Header(NamedTuple):
 
     Attributes:
         tenant_marker: keyed hash of the tenant's name.
+        log_size: receipts in the site's log when the record was sealed: a record from beyond the
+            end of the log tells that the log was put back.
         key_ids: of all keys that the body needs, sorted.
         raw: the blob's bytes up to the body, which the body is bound to.
         place: format, site, table, record, version and epoch, as every seal is bound to them.
     """
 
     tenant_marker: bytes
+    log_size: int
     key_ids: tuple[bytes, ...]
     raw: bytes
     place: bytes
@@ -69,7 +74,13 @@ class Sealer:
         )
 
     def seal(
-        self, memory: Memory, keys: Sequence[HeldKey], rid: bytes, version: int, epoch: int
+        self,
+        memory: Memory,
+        keys: Sequence[HeldKey],
+        rid: bytes,
+        version: int,
+        epoch: int,
+        log_size: int,
     ) -> SealedRecord:
         """One record. ``keys``: of all subjects, or the tenant's, in key-id order."""
         tenant = memory.label.tenant
@@ -79,7 +90,7 @@ class Sealer:
         clear = bytes((FORMAT, slots))
         nonces = os.urandom(2 * NONCE_BYTES)
         nonce, body_nonce = nonces[:NONCE_BYTES], nonces[NONCE_BYTES:]
-        plain = bytes((len(keys),)) + self._marker(tenant) + ids
+        plain = bytes((len(keys),)) + self._marker(tenant) + u64(log_size) + ids
         raw = clear + nonce + self._headers.encrypt(nonce, plain, place + clear)
         vector = memory.vector
         body = b"".join(
@@ -99,17 +110,16 @@ class Sealer:
         if slots not in SLOTS or blob[0] != FORMAT:
             raise damaged(record)
         start = 2 + NONCE_BYTES
-        end = start + 1 + _MARKER_BYTES + slots * ID_BYTES + TAG_BYTES
+        end = start + _FIXED + slots * ID_BYTES + TAG_BYTES
         try:
             place = self._place_of(record.rid, record.version, record.epoch)
             plain = self._headers.decrypt(blob[2:start], blob[start:end], place + blob[:2])
         except (InvalidTag, ValueError, OverflowError):
             raise damaged(record) from None
-        first = 1 + _MARKER_BYTES
-        ids = [
-            plain[at : at + ID_BYTES] for at in range(first, first + plain[0] * ID_BYTES, ID_BYTES)
-        ]
-        return Header(plain[1:first], tuple(ids), blob[:end], place)
+        last = _FIXED + plain[0] * ID_BYTES
+        ids = [plain[at : at + ID_BYTES] for at in range(_FIXED, last, ID_BYTES)]
+        marker, size = plain[1 : 1 + _MARKER_BYTES], plain[1 + _MARKER_BYTES : _FIXED]
+        return Header(marker, int.from_bytes(size, "big"), tuple(ids), blob[:end], place)
 
     def body(self, record: SealedRecord, header: Header, keys: Sequence[HeldKey]) -> Memory:
         """The memory, opened with the keys that its header names, in that order.

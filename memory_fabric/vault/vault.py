@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -57,9 +57,17 @@ class Vault:
         keyring: the site's keys.
         mint: redeems the permits that the gate struck.
         table: name of the stack's table, part of what every seal is bound to.
+        log_size: tells how many receipts the site's log has; sealed into every record.
     """
 
-    def __init__(self, keyring: Keyring, mint: Mint, table: str = "memories") -> None:
+    def __init__(
+        self,
+        keyring: Keyring,
+        mint: Mint,
+        table: str = "memories",
+        log_size: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self._log_size = log_size
         self._keyring = keyring
         self._mint = mint
         self._sealer = Sealer(keyring.site_id, table, keyring.table_key)
@@ -95,6 +103,14 @@ class Vault:
             else:
                 indexed.rows.append(_row(record.rid, memory))
         return indexed
+
+    def sealed_at(self, record: SealedRecord) -> int:
+        """How many receipts the site's log had when the record was sealed.
+
+        Raises:
+            IntegrityViolated: ``record-damaged``: nobody with this site's keys sealed it.
+        """
+        return self._sealer.header(record).log_size
 
     def open(
         self,
@@ -197,7 +213,8 @@ class Vault:
 
     def _seal(self, memory: Memory, rid: bytes, version: int) -> SealedRecord:
         keys = self._keyring.keys(memory.label.tenant, memory.label.subjects)
-        return self._sealer.seal(memory, keys, rid, version, self._keyring.epoch)
+        epoch, size = self._keyring.epoch, self._log_size()
+        return self._sealer.seal(memory, keys, rid, version, epoch, size)
 
     def _open(self, record: SealedRecord) -> Memory | None:
         """The memory, or ``None`` where a key of it is destroyed."""

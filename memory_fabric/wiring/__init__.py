@@ -13,7 +13,7 @@ run/            lock and local socket
 
 from memory_fabric.adapters.rows import Row, count_rows, read_rows
 from memory_fabric.adapters.training import TINY_MODEL, WorkerTrainer
-from memory_fabric.adapters.transport import bindable
+from memory_fabric.adapters.transport import LocalSocket, bindable
 from memory_fabric.wiring.audit import audit_home
 from memory_fabric.wiring.create import create_home
 from memory_fabric.wiring.home import Home, open_home
@@ -30,6 +30,7 @@ __all__ = [
     "GRID_OPERATIONS",
     "TINY_MODEL",
     "Home",
+    "LocalSocket",
     "Row",
     "WorkerTrainer",
     "audit_home",

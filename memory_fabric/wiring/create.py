@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from memory_fabric.adapters.embedders import default_embedder
+from memory_fabric.adapters.files import replace_file, sync
 from memory_fabric.adapters.iso3166 import check_region
 from memory_fabric.adapters.keystore import SqliteKeyStore
 from memory_fabric.adapters.lance import LanceStack
@@ -100,6 +101,7 @@ def create_home(
         if path.exists():
             path.rmdir()
         os.rename(building.root, path)
+        sync(path.parent)
     except BaseException:
         shutil.rmtree(building.root, ignore_errors=True)
         raise
@@ -123,7 +125,7 @@ def _furnish(paths: Paths, final: Path, settings: Settings, embedder: Embedder) 
     me = site_card(settings, embedder.id, identity, final.resolve())
     roster = Roster(1, {me.site_id: me})
     RosterFile(paths.roster).save(roster, grid_signer.sign, grid_signer.public)
-    paths.settings.write_text(new_document(settings), "utf-8")
+    replace_file(paths.settings, new_document(settings).encode(), durable=True)
     signer = Signer(identity.signing_secret)
     ledger = SqlLedger.create(
         paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor

@@ -32,6 +32,7 @@ from memory_fabric.core.ports import Clock, Embedder, Trainer
 from memory_fabric.flows import opening
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.terms import record_terms
+from memory_fabric.flows.warm import warm
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Gate
 from memory_fabric.gate.permits import Mint
@@ -110,7 +111,7 @@ class Home:
             me=me,
             roster=roster,
             gate=gate,
-            vault=Vault(keyring, mint),
+            vault=Vault(keyring, mint, log_size=lambda: self._ledger.checkpoint().size),
             keyring=keyring,
             stack=LanceStack(paths.stack, durable=self._ledger.stack_version),
             copy=MemorySearchCopy(embedder.dim),
@@ -158,14 +159,20 @@ class Home:
         self.loaded = opening.load(self.node, self.progress)
         record_terms(self.node)
 
+    def warm(self) -> int:
+        """Decide ahead of time what will be asked; how many decisions stand ready."""
+        return warm(self.node)
+
     def warnings(self) -> list[str]:
         """What an operator should know about this machine."""
         swaps = Path("/proc/swaps")
         lines = swaps.read_text().splitlines()[1:] if swaps.exists() else []
         plain = [line.split()[0] for line in lines if not line.startswith(("/dev/dm", "/dev/zram"))]
-        return [
-            f"Swap {name} may put plaintext on a disk; encrypt or disable it." for name in plain
-        ]
+        found = [f"Swap {name} may put plaintext on disk; encrypt or disable it." for name in plain]
+        me = self.node.me
+        if site_card(self.node.settings, me.embedder, me, self.path.resolve()) != me:
+            found.append("site.toml says other than the roster: have this site linked once more.")
+        return found
 
     def declare(self, classes: Iterable[LabelClass]) -> list[LabelClass]:
         """Declare further label classes in ``site.toml``; the new ones among them."""
@@ -177,6 +184,7 @@ class Home:
             replace_file(self._paths.settings, text.encode(), durable=True)
             node.settings = settings
             record_terms(node)
+            self._warm_if_served()
         return new
 
     def join(self, aggregator: str) -> None:
@@ -249,6 +257,12 @@ class Home:
         node.roster, node.me = roster, roster[node.me.site_id]
         node.gate.roster = roster
         record_terms(node)
+        self._warm_if_served()
+
+    def _warm_if_served(self) -> None:
+        """Nobody should wait for the rules; but a command that ends now need not ask them all."""
+        if self.served:
+            self.warm()
 
     def _own_roster(self, settings: Settings, keyring: Keyring, signer: Signer) -> Roster:
         """The roster on disk; a site that is alone keeps its own entry as its settings are."""

@@ -179,19 +179,21 @@ def link_homes(home: OpenHome, address: str, opener: Opener) -> dict[str, Any]:
             f"The roster has another site {site.site_id!r}.",
             "Give one of them another name.",
         )
-    document = home.publish(home.node.roster.with_site(site))
-    told, untold = [], {}
+    before = home.node.roster
+    document = home.publish(before.with_site(site))
+    try:
+        peer.accept(document, home.grid_key)
+    except MemoryFabricError:
+        home.publish(Roster(home.node.roster.version + 1, before.sites))
+        raise
+    told, untold = [site.site_id], {}
     for member in home.node.roster:
-        if member.site_id == home.node.me.site_id:
+        if member.site_id in (home.node.me.site_id, site.site_id):
             continue
         try:
-            (peer if member.site_id == site.site_id else Peer(member.address, opener)).accept(
-                document, home.grid_key
-            )
+            Peer(member.address, opener).accept(document, home.grid_key)
             told.append(member.site_id)
         except MemoryFabricError as error:
-            if member.site_id == site.site_id:
-                raise
             untold[member.site_id] = error.code
     return {
         "linked": site.site_id,

@@ -11,6 +11,7 @@ from memory_fabric.adapters.cedar.cases import CaseReport, run_cases
 from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.adapters.cedar.findings import Finding
 from memory_fabric.adapters.cedar.lint import check
+from memory_fabric.adapters.files import sync
 from memory_fabric.core.errors import PolicyInvalid
 from memory_fabric.gate.gate import Rulebook
 from memory_fabric.wiring.paths import Paths
@@ -88,7 +89,10 @@ def _copy(source: Path, target: Path) -> None:
     for leftover in (fresh, old):
         shutil.rmtree(leftover, ignore_errors=True)
     shutil.copytree(source, fresh)
+    for path in (*fresh.rglob("*"), fresh):
+        sync(path)
     if target.exists():
         os.rename(target, old)
     os.rename(fresh, target)
+    sync(target.parent)
     shutil.rmtree(old, ignore_errors=True)

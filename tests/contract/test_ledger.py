@@ -210,4 +210,8 @@ def test_apps(ledger: Ledger) -> None:
             again()
         assert caught.value.code == "app-exists"
     assert ledger.apps() == [first, second]
+    ledger.remove_app("zeta")
+    ledger.remove_app("nobody")
+    assert ledger.app("k1") is None
+    assert ledger.apps() == [first]
     assert ledger.verify() == []

@@ -89,6 +89,9 @@ class MemoryLedger:
             raise InputError("app-exists", "There is such an app already.")
         self._apps[app.key_id] = app
 
+    def remove_app(self, name: str) -> None:
+        self._apps = {key: app for key, app in self._apps.items() if app.name != name}
+
     def app(self, key_id: str) -> App | None:
         return self._apps.get(key_id)
 

@@ -35,5 +35,9 @@ class MemoryStack:
         for start in range(0, len(records), 100):
             yield records[start : start + 100]
 
+    @property
+    def uncompacted(self) -> bool:
+        return False
+
     def compact(self) -> None:
         self.version += 1

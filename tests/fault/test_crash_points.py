@@ -148,7 +148,7 @@ def test_a_full_disk_in_the_middle_of_a_change_is_got_over_without_reopening(
     with reopened(path) as home:
         name = remember(home, TEXT, "Bela", consent="given")
         commit = home.node.ledger.commit
-        home.node.ledger.commit = disk_full  # type: ignore[method-assign]
+        home.node.ledger.commit = disk_full
         for _ in range(2):
             with pytest.raises(Unavailable):
                 ask(home, "label_set", id=name, change=change)
@@ -156,7 +156,7 @@ def test_a_full_disk_in_the_middle_of_a_change_is_got_over_without_reopening(
             remember(home, "Not acknowledged.", "Cleo")
         with pytest.raises(Unavailable):
             ask(home, "forget", subject="Bela")
-        home.node.ledger.commit = commit  # type: ignore[method-assign]
+        home.node.ledger.commit = commit
         assert ask(home, "verify_site")["damaged"] == []
         assert ask(home, "label_set", id=name, change=change)["changed"] == 1
         verified = ask(home, "verify_site")
@@ -186,10 +186,24 @@ def test_a_full_disk_in_the_middle_of_an_erasure_is_got_over(path: Path, step: s
     sound(path)
 
 
+def test_a_version_that_power_loss_tore_is_stepped_over_after_an_erasure(path: Path) -> None:
+    """The erasure's compaction had cleaned away the version that the ledger calls durable."""
+    with reopened(path) as home:
+        kept = remember(home, "Cleo grows roses.", "Cleo")
+        remember(home, TEXT, "Bela")
+        ask(home, "forget", subject="Bela")
+        crashing(home, ("ledger", "commit"), lambda: remember(home, TEXT, "Dora"))
+    newest = min((path / "stack" / "memories.lance" / "_versions").glob("*.manifest"))
+    newest.write_bytes(b"")
+    with reopened(path) as home:
+        assert list(listed(home)) == [kept]
+    sound(path)
+
+
 def test_nothing_goes_out_whose_receipt_cannot_be_written(path: Path) -> None:
     with reopened(path) as home:
         remember(home, TEXT, "Bela")
-        home.node.ledger.commit = disk_full  # type: ignore[method-assign]
+        home.node.ledger.commit = disk_full
         for asked in (
             lambda: recalled(home, "tulips"),
             lambda: listed(home),
@@ -206,12 +220,12 @@ def test_a_home_that_is_cut_short_in_the_making_is_none(
     with monkeypatch.context() as patch:
         patch.setattr(LanceStack, "create", crash)
         with pytest.raises(Crash):
-            create_home(path, **making)  # type: ignore[arg-type]
+            create_home(path, **making)
         assert not path.exists()
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(HomeError, match="no site home"):
         reopened(path)
-    create_home(path, **making)  # type: ignore[arg-type]
+    create_home(path, **making)
     sound(path)
 
 

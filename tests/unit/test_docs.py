@@ -9,6 +9,8 @@ one namespace and in that same folder. ``sh`` blocks are for the reader alone.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import re
 import shlex
@@ -17,12 +19,16 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+
+from memory_fabric.cli import main
 
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (.+?)(?:\s+# exit (\d+))?\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
+SHELL = re.compile(r"[|<>&;$`]")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
@@ -68,6 +74,12 @@ class Session:
                     assert loosely(line).search(printed), f"{line!r} is not what {command!r} says"
 
     def run(self, command: str, code: int) -> str:
+        """What a command prints. Only what needs a shell starts a process of its own."""
+        ended, printed = (self.shell if SHELL.search(command) else self.program)(command)
+        assert ended == code, f"{command}\n{printed}"
+        return " ".join(printed.split())
+
+    def shell(self, command: str) -> tuple[int, str]:
         done = subprocess.run(
             ["/bin/sh", "-c", command],
             cwd=self.folder,
@@ -76,8 +88,18 @@ class Session:
             text=True,
             timeout=100,
         )
-        assert done.returncode == code, f"{command}\n{done.stdout}{done.stderr}"
-        return " ".join((done.stdout + done.stderr).split())
+        return done.returncode, done.stdout + done.stderr
+
+    def program(self, command: str) -> tuple[int, str]:
+        printed = io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self.environment, clear=True),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main(shlex.split(command)[1:])
+        return int(ended.value.code or 0), printed.getvalue()
 
     def python(self, block: str, page: Path) -> None:
         exec(compile(block, named(page), "exec"), self.namespace)  # noqa: S102

@@ -89,7 +89,7 @@ class Proof(Shape):
 def list_receipts(
     home: TheHome, asker: Asker, asked: Annotated[ReceiptQuery, Query()]
 ) -> JSONResponse:
-    """An app sees its tenant's; compliance and operators see all."""
+    """An app sees its tenant's; compliance also the site's own; operators see all."""
     return JSONResponse(operations.receipts_list(home, asker, **asked.given()))
 
 

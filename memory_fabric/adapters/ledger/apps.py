@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, or_, select
+from sqlalchemy import Connection, Row, delete, insert, or_, select
 
 from memory_fabric.adapters.ledger.database import Database
 from memory_fabric.adapters.ledger.tables import APP
@@ -42,6 +42,11 @@ def add(connection: Connection, app: App, site_id: str, sign: Callable[[bytes], 
             signature=sign(_signed_bytes(site_id, body)),
         )
     )
+
+
+def remove(connection: Connection, name: str) -> None:
+    """Forget an app."""
+    connection.execute(delete(APP).where(APP.c.name == name))
 
 
 def read(

@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
-from memory_fabric.adapters.files import sync_folder
+from memory_fabric.adapters.files import sync
 from memory_fabric.adapters.ledger.tables import TABLES
 from memory_fabric.core.errors import HomeError, IntegrityViolated, Unavailable
 
@@ -80,7 +80,7 @@ class Database:
                     "Open it, or choose another home.",
                 ) from None
             self._identity = self._file_identity()
-            sync_folder(self.file.parent)
+            sync(self.file.parent)
         with self.writing() as connection:
             SQLModel.metadata.create_all(connection, tables=list(TABLES))
 

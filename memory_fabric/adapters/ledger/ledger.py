@@ -235,6 +235,11 @@ class SqlLedger:
         with self._committing, self._database.writing() as connection:
             apps.add(connection, app, self._site_id, self._sign)
 
+    def remove_app(self, name: str) -> None:
+        """Forget an app, so that its key opens nothing; unknown names are ignored."""
+        with self._committing, self._database.writing() as connection:
+            apps.remove(connection, name)
+
     def app(self, key_id: str) -> App | None:
         """The app with this key id."""
         return next(iter(self._apps(key_id)), None)

@@ -1,8 +1,8 @@
 """Nearest vectors within a scope: one sign bit a dimension to find them, float32 to rank them.
 
 Where few rows are in scope all are compared exactly. Where many are, faiss scans the sign codes
-of the rows in scope (Hamming distance follows the angle: Charikar, STOC 2002) and the best few
-hundred are compared exactly. No graph is walked: a path through rows outside the scope would
+of the rows in scope (Hamming distance follows the angle: Charikar, STOC 2002) and the best
+1,536 are compared exactly. No graph is walked: a path through rows outside the scope would
 make the answer depend on them. Each product is summed by itself, and not by a matrix product,
 whose rounding depends on where a row lies among others: equal vectors have equal scores, and a
 row's score does not change because its neighbours did.
@@ -24,8 +24,8 @@ import faiss
 
 EXACT = 2_048
 """Up to so many rows in scope are compared exactly."""
-RERANK = 768
-"""So many of the nearest codes are compared exactly."""
+RERANK = 1_536
+"""So many of the nearest codes are compared exactly: at 768, recall@10 of real texts was .98."""
 
 
 class Vectors:
