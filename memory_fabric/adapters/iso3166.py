@@ -11,11 +11,22 @@ from memory_fabric.core.errors import InputError
 from memory_fabric.core.places import Region
 
 _OFTEN_MEANT = {"UK": "GB", "EL": "GR", "EN": "GB", "EU": "DE or another member state"}
+_ELSEWHERE = {
+    "FR-BL": "BL", "FR-NC": "NC", "FR-PF": "PF", "FR-PM": "PM", "FR-TF": "TF", "FR-WF": "WF",
+    "NL-AW": "AW", "NL-BQ1": "BQ", "NL-BQ2": "BQ", "NL-BQ3": "BQ", "NL-CW": "CW", "NL-SX": "SX",
+    "NO-21": "SJ", "NO-22": "SJ", "CN-HK": "HK", "CN-MO": "MO", "CN-TW": "TW",
+}  # fmt: skip
+"""Subdivisions that ISO 3166 lists as countries too, where the country's law (EU and EEA law above
+all: TFEU Art. 355(2) and Annex II; EEA Agreement Art. 126 and Protocol 40) is not theirs. As parts
+of their country they would be members of its blocs; so they go by their own code.
+"""
 
 
 @lru_cache(maxsize=4096)
 def is_region(code: str) -> bool:
     """Whether ISO 3166 knows this country (``DE``) or subdivision (``US-CA``), in capitals."""
+    if code in _ELSEWHERE:
+        return False
     if code != code.upper():  # pycountry would take ``de`` too, and rules compare letter by letter
         return False
     if "-" in code:
@@ -43,6 +54,8 @@ def _suggest(code: str) -> str:
     capital = code.strip().upper().replace("_", "-")
     if capital in _OFTEN_MEANT:
         return _OFTEN_MEANT[capital]
+    if capital in _ELSEWHERE:
+        return _ELSEWHERE[capital]
     if is_region(capital):
         return capital
     for country in pycountry.countries:

@@ -74,7 +74,7 @@ def _json_lines(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
+                value = json.loads(line, object_pairs_hook=_each_once)
             except (ValueError, RecursionError):
                 yield Row(number, {}, "The line is not JSON.")
                 continue
@@ -84,10 +84,22 @@ def _json_lines(path: Path) -> Iterator[Row]:
                 yield Row(number, {}, "The line is not a JSON object.")
 
 
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; a name that stands in it twice is an error, for one value would be lost."""
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        raise ValueError("a name twice")
+    return value
+
+
 def _csv(path: Path) -> Iterator[Row]:
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
+            if len(set(reader.fieldnames or ())) < len(reader.fieldnames or ()):
+                raise InputError(
+                    "file-unreadable", "Two columns have one name.", "Put lists into one column."
+                )
             while True:
                 try:
                     row = next(reader, None)

@@ -15,6 +15,13 @@ from rich.text import Text
 
 from memory_fabric.core.errors import MemoryFabricError
 
+_CONTROLS = dict.fromkeys([*range(0x20), *range(0x7F, 0xA0)], "\ufffd") | {9: "\t", 10: "\n"}
+
+
+def harmless(text: str) -> str:
+    """The text without controls: what an app or another site wrote must not steer a terminal."""
+    return text.translate(_CONTROLS)
+
 
 class Output:
     """Standard output and error of one run.
@@ -35,7 +42,7 @@ class Output:
     def say(self, text: str, style: str = "") -> None:
         """A line for people; nothing where machines read."""
         if not self.as_json:
-            self._out.print(Text(text, style=style))
+            self._out.print(Text(harmless(text), style=style))
 
     def note(self, text: str) -> None:
         """A line on standard error."""
@@ -49,7 +56,7 @@ class Output:
         for name in columns:
             table.add_column(name, overflow="fold")
         for row in rows:
-            table.add_row(*(Text("" if cell is None else str(cell)) for cell in row))
+            table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))
         self._out.print(table)
 
     def show(self, *what: RenderableType) -> None:
@@ -68,7 +75,7 @@ class Output:
         if self.as_json:
             self.json(error.problem())
             return
-        self._err.print(Text.assemble((f"{error.code}: ", "bold red"), error.what))
+        self._err.print(Text.assemble((f"{error.code}: ", "bold red"), harmless(error.what)))
         if "row" in error.details:
             self._err.print(Text(f"  in row {error.details['row'] + 1}"))
         for rule in error.details.get("rules", ()):

@@ -74,6 +74,8 @@ class Draft:
                 # A table without a header line would put a memory where the name stands.
                 shown = f" {name!r}" if name.isidentifier() and len(name) <= 30 else ""
                 raise _malformed(f"it has an unknown field{shown}")
+            if name in flat:  # one would win, and a subject be lost without a word
+                raise _malformed(f"it has {name!r} twice")
             flat[name] = value
         if not isinstance(flat.get("memory", ""), str):
             raise _malformed("`memory` is not text")
@@ -163,7 +165,14 @@ def moment(value: Any, name: str) -> datetime | None:
         raise InputError(
             "time-without-zone", f"`{name}` has no time zone.", "Write it as 2027-01-31T00:00:00Z."
         )
-    return parsed.astimezone(UTC)
+    try:
+        return parsed.astimezone(UTC)
+    except OverflowError:
+        raise InputError(
+            "time-invalid",
+            f"`{name}` is beyond all calendars.",
+            "Write it as 2027-01-31T00:00:00Z.",
+        ) from None
 
 
 def _flag(value: Any, name: str) -> bool | None:
@@ -183,7 +192,7 @@ def _vector(value: Any) -> Vector | None:
         return None
     try:
         numbers = [float(number) for number in value]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
             "vector-invalid", "An embedding is not a list of numbers.", "Send a list of floats."
         ) from None

@@ -217,7 +217,8 @@ def loosens(old: Label, new: Label) -> bool:
 
     Tightening is a partial order, field by field: more confidential, personal, more special
     categories, fewer purposes, consent away from ``given``, a hold set, an earlier expiry.
-    Whatever is not provably as tight counts as loosening.
+    Whatever is not provably as tight counts as loosening. A hold on what expires is none: it keeps
+    usable what its retention would take.
     """
     consent_order = (Consent.GIVEN, Consent.NONE, Consent.WITHDRAWN)
     expiry_as_tight = old.expires_at is None or (
@@ -231,7 +232,7 @@ def loosens(old: Label, new: Label) -> bool:
         and new.special >= old.special
         and new.purposes <= old.purposes
         and consent_order.index(new.consent) >= consent_order.index(old.consent)
-        and (new.legal_hold or not old.legal_hold)
+        and (new.legal_hold == old.legal_hold or (new.legal_hold and old.expires_at is None))
         and expiry_as_tight
     )
     return not as_tight

@@ -106,10 +106,12 @@ def check_text(text: str, what: str = "memory") -> str:
 
 
 def subject_name(given: str) -> str:
-    """A subject as it is stored and looked up: trimmed, in Unicode's composed form (NFC), so that
-    nobody is missed because of how an accent was typed.
+    """A subject as it is stored and looked up, so that nobody is missed because of how a name was
+    typed: in Unicode's composed form (NFC), without invisible characters, with single spaces.
+    Capitals count.
     """
-    return unicodedata.normalize("NFC", given.strip())
+    visible = "".join(char for char in given if unicodedata.category(char) != "Cf")
+    return " ".join(unicodedata.normalize("NFC", visible).split())
 
 
 def check_subjects(subjects: tuple[str, ...]) -> tuple[str, ...]:

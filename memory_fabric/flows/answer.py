@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from memory_fabric.core.access import UNDECIDABLE, Act, Form, Requester, Role, Rule
 from memory_fabric.core.errors import EmbedderMismatch, MemoryFabricError
-from memory_fabric.core.memory import Vector
+from memory_fabric.core.memory import Vector, check_text
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows import reading
 from memory_fabric.flows.erase_grid import erase_for
@@ -67,7 +67,7 @@ def _recall(node: Node, letter: Letter) -> bytes:
             "plans": plans_json(node),
             **node.subject_scope(question.requester.tenant, subject),
         },
-        decisions=recorded(node, found.decisions, site=letter.sender.site_id, act="recall"),
+        decisions=recorded(node, found.noted, site=letter.sender.site_id, act="recall"),
         facts={"forms": count_forms(item.form for item in found.data.items), "letter": letter.id},
     )
     if refused:
@@ -91,7 +91,7 @@ def subject_of(node: Node, question: Question) -> str | None:
     return known_subject(question.hint, tenant, node.keyring.subjects(tenant))
 
 
-def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector | None]:
+def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector]:
     """Text and vector to search with; a vector counts only from this site's own embedder."""
     if query.form is Form.VECTORS_ONLY:
         if query.vector is None or query.embedder != node.embedder.id:
@@ -103,7 +103,8 @@ def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector | None]:
         return None, query.vector
     if not query.memory:
         raise malformed()
-    return query.memory, node.embedder.embed([query.memory])[0]
+    text = check_text(query.memory, "query")
+    return text, node.embedder.embed([text])[0]
 
 
 _ANSWERS: Mapping[str, Callable[[Node, Letter], bytes]] = {

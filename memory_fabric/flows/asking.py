@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -13,6 +13,7 @@ from memory_fabric.core.labels import ClassState, DataClass, Label
 from memory_fabric.core.memory import Memory, MemoryType, Vector
 from memory_fabric.core.places import Site
 from memory_fabric.core.receipt import Outcome
+from memory_fabric.flows.mentioned import mentioned
 from memory_fabric.flows.messages import answer_from, question_body
 from memory_fabric.flows.node import Node, plans_json, recorded
 from memory_fabric.flows.reading import Filters
@@ -74,16 +75,19 @@ class Outgoing:
 
     def memory(self, node: Node) -> Memory:
         """The query as a memory: it has a label, is opened by permit, redacted and embedded
-        like any other. A question about people is personal data of its home region.
+        like any other. A question about people is personal data of its home region. Asked
+        across subjects it is about those that it names.
         """
+        tenant = self.requester.tenant
+        named = mentioned(self.text, node.keyring.subjects(tenant)) if not self.subject else ()
         label = Label(
             home=node.me.region,
-            tenant=self.requester.tenant,
+            tenant=tenant,
             data_class=DataClass.CONFIDENTIAL,
             personal=True,
             purposes=frozenset({self.purpose}),
             special=self.query.special,
-            subjects=(self.subject,) if self.subject else (),
+            subjects=(self.subject,) if self.subject else named,
         )
         return Memory(
             id="query",
@@ -130,13 +134,16 @@ class Replies:
 
 def ask_others(node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: Gathered) -> None:
     """Send the query to each site that policy lets it go to, and take the answers in."""
-    header = question_body(
-        outgoing.requester,
-        outgoing.purpose,
-        outgoing.subject,
-        outgoing.query.top_k,
-        outgoing.query.filters,
-    )
+
+    def header() -> dict[str, Any]:
+        return question_body(
+            outgoing.requester,
+            outgoing.purpose,
+            outgoing.subject,
+            outgoing.query.top_k,
+            outgoing.query.filters,
+        )
+
     replies = consult(node, outgoing, sites, header)
     gathered.withheld += replies.withheld
     gathered.unreachable |= replies.unreachable
@@ -148,10 +155,11 @@ def ask_others(node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: 
 
 
 def consult(
-    node: Node, outgoing: Outgoing, sites: Sequence[Site], header: Mapping[str, Any]
+    node: Node, outgoing: Outgoing, sites: Sequence[Site], header: Callable[[], Mapping[str, Any]]
 ) -> Replies:
     """Decide for each site whether and in which form a message may leave to it, record that, and
     only then send it; the replies are verified and opened, and not yet looked into.
+    Each site gets a header of its own, so that no two can tell that they were asked the same.
     """
     memory = outgoing.memory(node)
     state = memory.label.state(node.clock.now())
@@ -183,11 +191,11 @@ def consult(
             **node.subject_scope(outgoing.requester.tenant, outgoing.subject),
         },
         decisions=decided,
-        facts={"kind": str(header["kind"])},
+        facts={"kind": str(header()["kind"])},
     )
     for site, data in leaving:
         try:
-            letter = node.letters.seal(release([data], committed), header, to=site)
+            letter = node.letters.seal(release([data], committed), header(), to=site)
             answered = node.transport.exchange(site, letter.sealed)
             replies.letters.append(node.letters.open(answered, reply_to=letter))
         except MemoryFabricError as error:
@@ -199,7 +207,7 @@ def _take_in(
     node: Node, outgoing: Outgoing, site: Site, body: Mapping[str, Any], gathered: Gathered
 ) -> None:
     """Ask policy about each class that the other site let out, and keep what may come in."""
-    reply = answer_from(body)
+    reply = answer_from(body, outgoing.query.top_k)
     gathered.receipts[site.site_id] = reply.receipt
     ask = Ask(Act.TAKE_IN, outgoing.requester, outgoing.purpose, site, node.me)
     offered = [ClassState(item) for item in reply.offered]

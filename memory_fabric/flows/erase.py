@@ -60,7 +60,7 @@ def forget_memory(node: Node, requester: Requester, memory_id: str) -> Erased:
     """
     with pen(node):
         row = node.copy.find(requester.tenant, memory_id)
-        if row is None:
+        if row is None or not node.concerns(requester, row.label):
             raise NotFound("memory-unknown", "There is no such memory.", "Check id and tenant.")
         return _erase(node, requester, [row], None)
 

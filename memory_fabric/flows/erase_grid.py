@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from memory_fabric.core.access import Requester, Rule
-from memory_fabric.core.errors import Denied
+from memory_fabric.core.access import Requester
+from memory_fabric.core.errors import Denied, InputError
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows.asking import Outgoing, Query, Withheld, consult
 from memory_fabric.flows.erase import Erased, forget_subject
-from memory_fabric.flows.messages import erasure_body, erasure_from, known_subject, malformed
+from memory_fabric.flows.messages import (
+    erased_from,
+    erasure_body,
+    erasure_from,
+    known_subject,
+    malformed,
+)
 from memory_fabric.flows.node import Node
 from memory_fabric.gate.permits import release
 from memory_fabric.vault.letters import Letter
@@ -69,16 +74,22 @@ def forget_everywhere(node: Node, requester: Requester, subject: str) -> ErasedE
     outgoing = Outgoing(
         requester, purpose, subject, notice.text, node.embedder.embed([notice.text])[0], notice
     )
-    replies = consult(node, outgoing, others, erasure_body(requester, subject))
+    replies = consult(node, outgoing, others, lambda: erasure_body(requester, subject))
     elsewhere: list[Elsewhere] = []
     withheld = list(replies.withheld)
+    unreachable = dict(replies.unreachable)
     for letter in replies.letters:
-        told = _read(letter)
-        if isinstance(told, Elsewhere):
-            elsewhere.append(told)
-        else:
+        try:
+            told = erased_from(letter.body)
+        except InputError as error:  # what is erased is erased: one bad answer hides no other
+            unreachable[letter.sender.site_id] = error.code
+            continue
+        if isinstance(told, tuple):
             withheld.append(Withheld(letter.sender, told))
-    return ErasedEverywhere(here, tuple(elsewhere), tuple(withheld), replies.unreachable)
+        else:
+            site = letter.sender.site_id
+            elsewhere.append(Elsewhere(site, told.memories, told.keys, told.receipt))
+    return ErasedEverywhere(here, tuple(elsewhere), tuple(withheld), unreachable)
 
 
 def erase_for(node: Node, letter: Letter) -> bytes:
@@ -112,19 +123,3 @@ def erase_for(node: Node, letter: Letter) -> bytes:
     }
     released = release([], committed)
     return node.letters.seal(released, body, to=letter.sender, reply_to=letter).sealed
-
-
-def _read(letter: Letter) -> Elsewhere | tuple[Rule, ...]:
-    """What was erased there, or the rules that refused."""
-    body: Mapping[str, Any] = letter.body
-    try:
-        if body["kind"] == "erased":
-            return Elsewhere(
-                letter.sender.site_id,
-                int(body["memories"]),
-                int(body["keys"]),
-                str(body["receipt"]),
-            )
-        return tuple(Rule(item["id"], item["title"], item["basis"]) for item in body["withheld"])
-    except (KeyError, TypeError, ValueError):
-        raise malformed() from None

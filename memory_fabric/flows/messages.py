@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
-import base64
 import hmac
-import math
 import secrets
-import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from memory_fabric.core.access import Form, Requester, Role, Rule, named
+from memory_fabric.config import MAX_CLASSES
+from memory_fabric.core.access import Requester, Role, Rule, named
 from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import LabelClass
 from memory_fabric.core.memory import MemoryType
+from memory_fabric.flows import strangers
 from memory_fabric.flows.reading import Filters
 from memory_fabric.gate.permits import Shown
+
+_MISREAD = (
+    KeyError,
+    TypeError,
+    ValueError,
+    IndexError,
+    ArithmeticError,
+    AttributeError,
+    InputError,
+)
+_SALT_BYTES, _MARK_BYTES = 16, 32
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,6 @@ def question_from(body: Mapping[str, Any], sender: str) -> Question:
         InputError: ``letter-malformed``.
     """
     try:
-        after, before = body["created_after"], body["created_before"]
         return Question(
             requester=_neighbour(sender, body),
             purpose=str(body["purpose"]),
@@ -70,12 +78,12 @@ def question_from(body: Mapping[str, Any], sender: str) -> Question:
             limit=min(max(int(body["limit"]), 1), 1000),
             filters=Filters(
                 memory_types=frozenset(MemoryType(item) for item in body["memory_types"]),
-                created_after=datetime.fromisoformat(after) if after else None,
-                created_before=datetime.fromisoformat(before) if before else None,
-                threshold=float(body["threshold"]),
+                created_after=strangers.moment(body["created_after"]),
+                created_before=strangers.moment(body["created_before"]),
+                threshold=strangers.number(body["threshold"]),
             ),
         )
-    except (KeyError, TypeError, ValueError, IndexError):
+    except _MISREAD:
         raise malformed() from None
 
 
@@ -104,7 +112,7 @@ def erasure_from(body: Mapping[str, Any], sender: str) -> Notice:
     """
     try:
         return Notice(_neighbour(sender, body), _hint_from(body["hint"]))
-    except (KeyError, TypeError, ValueError, IndexError):
+    except _MISREAD:
         raise malformed() from None
 
 
@@ -118,12 +126,15 @@ def _hint(tenant: str, subject: str) -> list[str]:
     """A pseudonym for one message: recognised by a site that knows the subject, linkable to no
     other message. Not anonymous: whoever can guess the name can check the guess.
     """
-    salt = secrets.token_bytes(16)
+    salt = secrets.token_bytes(_SALT_BYTES)
     return [salt.hex(), _mark(salt, tenant, subject).hex()]
 
 
 def _hint_from(value: Any) -> tuple[bytes, bytes]:
-    return bytes.fromhex(value[0]), bytes.fromhex(value[1])
+    salt, mark = (bytes.fromhex(part) for part in value)
+    if (len(salt), len(mark)) != (_SALT_BYTES, _MARK_BYTES):
+        raise ValueError("not a hint")
+    return salt, mark
 
 
 def _mark(salt: bytes, tenant: str, subject: str) -> bytes:
@@ -157,22 +168,22 @@ def answer_body(
     }
 
 
-def answer_from(body: Mapping[str, Any]) -> Reply:
-    """The inverse of ``answer_body`` with its items.
+def answer_from(body: Mapping[str, Any], limit: int) -> Reply:
+    """The inverse of ``answer_body`` with its items, of which ``limit`` were asked for.
 
     Raises:
         InputError: ``letter-malformed``.
     """
     try:
+        if len(body["items"]) > limit or len(body["offered"]) > MAX_CLASSES:
+            raise ValueError("more than was asked for")
         return Reply(
-            items=[shown_from(item) for item in body["items"]],
-            offered=[LabelClass.from_json(item) for item in body["offered"]],
-            withheld=tuple(
-                Rule(item["id"], item["title"], item["basis"]) for item in body["withheld"]
-            ),
-            receipt=str(body["receipt"]),
+            items=[strangers.shown(item) for item in body["items"]],
+            offered=[strangers.label_class(item) for item in body["offered"]],
+            withheld=tuple(strangers.rule(item) for item in body["withheld"]),
+            receipt=strangers.receipt_id(body["receipt"]),
         )
-    except (KeyError, TypeError, ValueError):
+    except _MISREAD:
         raise malformed() from None
 
 
@@ -180,30 +191,38 @@ def only_item(body: Mapping[str, Any]) -> Shown:
     """The query inside a question's letter, or ``letter-malformed``."""
     try:
         (item,) = body["items"]
-        return shown_from(item)
-    except (KeyError, TypeError, ValueError):
+        return strangers.shown(item)
+    except _MISREAD:
         raise malformed() from None
 
 
-def shown_from(item: Mapping[str, Any]) -> Shown:
-    """A released item from a letter; refuses vectors that are not finite."""
-    vector = base64.b64decode(item["vector"]) if item["vector"] is not None else None
-    if vector is not None:
-        numbers = struct.unpack(f"<{len(vector) // 4}f", vector)
-        if not all(math.isfinite(number) for number in numbers):
-            raise ValueError("a vector that is not finite")
-    score = item["score"]
-    return Shown(
-        id=str(item["id"]),
-        form=Form(item["form"]),
-        label_class=LabelClass.from_json(item["class"]),
-        memory=None if item["memory"] is None else str(item["memory"]),
-        vector=vector,
-        embedder=str(item["embedder"]),
-        score=None if score is None else min(max(float(score), 0.0), 1.0),
-        rules=tuple(str(rule) for rule in item["rules"]),
-        facts=dict(item["facts"]),
-    )
+@dataclass(frozen=True)
+class Told:
+    """What another site says it erased."""
+
+    memories: int
+    keys: int
+    receipt: str
+
+
+def erased_from(body: Mapping[str, Any]) -> Told | tuple[Rule, ...]:
+    """What another site erased, or the rules by which it refused.
+
+    Raises:
+        InputError: ``letter-malformed``.
+    """
+    try:
+        if body["kind"] in ("refused", "answer"):
+            return tuple(strangers.rule(item) for item in body["withheld"])
+        if body["kind"] != "erased":
+            raise ValueError("neither erased nor refused")
+        return Told(
+            strangers.count(body["memories"]),
+            strangers.count(body["keys"]),
+            strangers.receipt_id(body["receipt"]),
+        )
+    except _MISREAD:
+        raise malformed() from None
 
 
 def malformed() -> InputError:

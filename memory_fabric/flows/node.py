@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from memory_fabric.config import Settings
-from memory_fabric.core.access import Decision, Form, Requester
+from memory_fabric.core.access import Decision, Form, Requester, Role
 from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotGranted
-from memory_fabric.core.labels import ClassState, LabelClass
+from memory_fabric.core.labels import ClassState, Label, LabelClass
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import (
@@ -132,6 +132,13 @@ class Node:
                 "Name one subject, or have the operator add a key with --all-subjects.",
             )
         return None
+
+    def concerns(self, requester: Requester, label: Label) -> bool:
+        """Whether a memory is any business of the requester: to an app that serves none of its
+        purposes it does not exist, whatever is asked about it.
+        """
+        named = requester.role is not Role.APP or not requester.purposes
+        return named or not requester.purposes.isdisjoint(label.purposes)
 
     def declared(self, tenant: str, purpose: str) -> list[LabelClass]:
         """The tenant's declared classes that serve a purpose."""

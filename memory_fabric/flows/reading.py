@@ -48,6 +48,18 @@ class Reading:
     withheld: tuple[Rule, ...] = field(default=())
 
     @property
+    def noted(self) -> Decisions:
+        """What the receipt records: the decisions on declared classes, and those by which anything
+        went out. Whoever asks may read it, and other classes tell what is stored.
+        """
+        out = {item.label_class for item in self.data.items}
+        return {
+            state: decision
+            for state, decision in self.decisions.items()
+            if state in self.declared or (decision.allowed and state.label_class in out)
+        }
+
+    @property
     def allowed(self) -> bool:
         """Whether any declared class is permitted in any form."""
         return any(decision.allowed for decision in self.declared.values())
@@ -69,7 +81,7 @@ def search(
     ask: Ask,
     subject: str | None,
     text: str | None,
-    vector: Vector | None,
+    vector: Vector,
     filters: Filters,
     limit: int,
 ) -> Reading:
@@ -77,8 +89,7 @@ def search(
     decisions, declared = decide(node, ask)
     scope = scope_of(node, ask, decisions, subject, filters)
     hits = node.copy.search(text, vector, scope, limit) if scope.states else []
-    hits = [hit for hit in hits if hit.score >= filters.threshold]
-    return _read(node, ask, subject, decisions, declared, hits)
+    return _read(node, ask, subject, decisions, declared, hits, vector, filters.threshold)
 
 
 def listing(
@@ -122,10 +133,12 @@ def _read(
     decisions: Decisions,
     declared: Decisions,
     hits: Sequence[Hit],
+    asked: Vector | None = None,
+    threshold: float = 0.0,
 ) -> Reading:
     permit = node.gate.permit(ask, decisions, subject)
     records = fetched(node, [hit.rid for hit in hits])
     scores = {hit.rid: hit.score for hit in hits}
     opened = node.vault.open(permit, records, scores, now=node.clock.now())
-    data = node.duties.discharge(opened)
+    data = node.duties.discharge(opened, asked, threshold)
     return Reading(decisions, declared, data, refusing_rules(declared))

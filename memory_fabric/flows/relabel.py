@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from memory_fabric.core.access import Act, Requester
 from memory_fabric.core.errors import InputError, NotFound
-from memory_fabric.core.labels import Label, LabelChange, loosens
+from memory_fabric.core.labels import Consent, Label, LabelChange, loosens
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import IndexRow
@@ -15,6 +15,12 @@ from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.opening import pen
 from memory_fabric.flows.storing import fetched, store
 from memory_fabric.gate.gate import Ask, denied
+
+_FROM_OUTSIDE = [
+    LabelChange(consent=consent, legal_hold=hold)
+    for consent in (None, Consent.WITHDRAWN)
+    for hold in (None, True, False)
+]
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,7 @@ def relabel_memory(
     """Change the label of one memory, or ``NotFound``."""
     with pen(node):
         row = node.copy.find(requester.tenant, memory_id)
-        if row is None:
+        if row is None or not node.concerns(requester, row.label):
             raise NotFound("memory-unknown", "There is no such memory.", "Check id and tenant.")
         return _relabel(node, requester, [row], None, change)
 
@@ -104,6 +110,9 @@ def _relabel(
 def _checked(node: Node, label: Label, change: LabelChange) -> Label:
     """The changed label, if this site may hold it."""
     new = change.apply(label)
+    # A withdrawn consent and a hold come from outside: no setting stands in their way.
+    if change in _FROM_OUTSIDE:
+        return new
     if not new.purposes <= set(node.purposes) or not new.special <= set(node.specials):
         raise InputError(
             "label-invalid",

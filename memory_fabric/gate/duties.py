@@ -7,17 +7,22 @@
     any other     withheld: its leak is not measured yet
 
 A duty that cannot be done withholds its memory; no duty falls back to a form that shows more.
+
+What leaves masked is also scored as it leaves, against the query's vector: a score of the text as
+it is would let a receiver test names, and put its vector together from many questions.
 """
 
 from __future__ import annotations
 
 import hmac
 import secrets
+import struct
+from dataclasses import replace
 from typing import Any
 
 from memory_fabric.core.access import BUILDABLE, Form
 from memory_fabric.core.errors import Unavailable
-from memory_fabric.core.memory import Memory
+from memory_fabric.core.memory import Memory, Vector
 from memory_fabric.core.ports import Embedder, Redactor
 from memory_fabric.gate.permits import Discharged, Opened, OpenedMemory, Shown, discharged
 
@@ -39,33 +44,51 @@ class Duties:
         self._embedder = embedder
         self._key = secrets.token_bytes(32)
 
-    def discharge(self, data: Opened) -> Discharged:
-        """What may be shown of each memory, in the order opened, and the ids withheld."""
+    def discharge(
+        self, data: Opened, asked: Vector | None = None, threshold: float = 0.0
+    ) -> Discharged:
+        """What may be shown of each memory, best first, and the ids withheld.
+
+        Args:
+            data: what was opened, best first.
+            asked: the query's vector, by which masked forms are scored; ``None`` for a list.
+            threshold: with ``asked``, scores below it are left out.
+        """
         shown: list[Shown] = []
         withheld: list[str] = []
         for item in data.items:
             try:
-                shown.append(self._shown(item, data.permit.destination))
+                shown.append(self._shown(item, data.permit.destination, asked))
             except Unavailable:
                 withheld.append(item.memory.id)
+        if asked is not None:
+            shown = sorted(
+                (item for item in shown if (item.score or 0.0) >= threshold), key=_best_first
+            )
         return discharged(data, shown, withheld)
 
-    def _shown(self, item: OpenedMemory, destination: str) -> Shown:
+    def _shown(self, item: OpenedMemory, destination: str, asked: Vector | None) -> Shown:
         memory, form = item.memory, item.decision.form
         if not item.decision.allowed or form is None or form not in BUILDABLE:
             raise Unavailable("form-not-available", "The granted form cannot be produced here.")
         text = memory.text if form is Form.FULL else self._masked(memory)
-        return Shown(
+        shown = Shown(
             id=memory.id if form is Form.FULL else self._pseudonym(memory, destination),
             form=form,
             label_class=memory.label.label_class,
-            memory=None if form is Form.VECTORS_ONLY else text,
-            vector=self._embedder.embed([text])[0] if form is Form.VECTORS_ONLY else None,
-            embedder=self._embedder.id if form is Form.VECTORS_ONLY else memory.embedder,
+            memory=text,
+            vector=None,
+            embedder=memory.embedder,
             score=item.score,
             rules=tuple(rule.id for rule in item.decision.rules),
             facts=_all_facts(memory) if form is Form.FULL else _bare_facts(memory),
         )
+        if form is not Form.FULL and asked is not None:
+            shown = replace(shown, score=_closeness(asked, self._embedder.embed([text])[0]))
+        if form is Form.VECTORS_ONLY:
+            vector = self._embedder.embed([text])[0]
+            return replace(shown, memory=None, vector=vector, embedder=self._embedder.id)
+        return shown
 
     def _masked(self, memory: Memory) -> str:
         return self._redactor.redact(memory.text, memory.label.subjects)
@@ -73,6 +96,22 @@ class Duties:
     def _pseudonym(self, memory: Memory, destination: str) -> str:
         named = "\n".join([destination, memory.label.tenant, memory.id]).encode()
         return hmac.digest(self._key, named, "sha256").hex()[:32]
+
+
+def _closeness(one: Vector, other: Vector) -> float:
+    """The cosine of two unit vectors as a score in [0, 1]; 0 where they are of different kinds."""
+    if len(one) != len(other):
+        return 0.0
+    pairs = zip(*(struct.unpack(f"<{len(part) // 4}f", part) for part in (one, other)), strict=True)
+    cosine = sum(float(left) * float(right) for left, right in pairs)
+    return min(max(cosine, 0.0), 1.0)
+
+
+def _best_first(item: Shown) -> tuple[float, str]:
+    """Equals in full keep the order they were found in; masked ones stand by their pseudonyms, for
+    that order would tell of the texts as they are.
+    """
+    return -(item.score or 0.0), "" if item.form is Form.FULL else item.id
 
 
 def _bare_facts(memory: Memory) -> dict[str, Any]:

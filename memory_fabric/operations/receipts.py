@@ -29,6 +29,7 @@ def receipts_list(
     node = home.node
     found: list[Mapping[str, Any]] = []
     limit = min(max(limit, 1), 500)
+    before = None if before is None else min(before, node.ledger.checkpoint().size)
     while len(found) < limit:
         batch = node.ledger.receipts(before, limit, act, outcome)
         found += [item for item in batch if _may_see(requester, item)]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping
@@ -42,6 +43,7 @@ MAX_REMEMBERED = 200_000
 """Letters whose ids are kept to refuse replays; beyond it no letter is read until some age."""
 
 _MAGIC = b"MFL1"
+_ID = re.compile(r"[0-9a-f]{32}")  # receipts quote it
 _FORMAT = "memory-fabric/letter/1"
 _REFUSAL = {"kind", "receipt", "withheld", "offered"}
 
@@ -263,7 +265,9 @@ def _parse(data: bytes) -> tuple[dict[str, Any], bytes, bytes, bytes]:
         texts = [envelope[name] for name in ("from", "to", "id")]
         if set(envelope) != {"from", "to", "id", "sent_at", "in_reply_to"}:
             raise ValueError("unknown fields")
-        if not all(isinstance(text, str) for text in texts) or canonical(envelope) != signed[8:end]:
+        if not all(isinstance(text, str) for text in texts) or not _ID.fullmatch(envelope["id"]):
+            raise ValueError("no names")
+        if canonical(envelope) != signed[8:end]:
             raise ValueError("not canonical")
     except (ValueError, KeyError, TypeError, RecursionError):
         raise _forged() from None

@@ -63,7 +63,7 @@ def create_home(
         InputError: ``region-unknown``, ``name-invalid``, ``tier-unknown``.
         PolicyInvalid: the bundle does not pass its checks.
     """
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
         raise HomeError(
             "home-exists",
             "There is something at this place already.",

@@ -17,13 +17,19 @@ _BARE = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "æ": "ae", "œ": "oe", "þ
 _LOOKALIKES = dict(
     zip(
         "\u0430\u0432\u0435\u043a\u043c\u043d\u043e\u0440\u0441\u0442\u0443\u0445\u0456\u0458\u0455"
-        "\u0501\u051b\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7",
-        "abekmhopctyxijsdqaeikvoptux",
+        "\u0501\u051b\u03b1\u03b5\u03b9\u03ba\u03bd\u03bf\u03c1\u03c4\u03c5\u03c7"
+        "\u1d00\u0299\u1d04\u1d05\u1d07\ua730\u0262\u029c\u026a\u1d0a\u1d0b\u029f\u1d0d\u0274\u1d0f"
+        "\u1d18\u0280\ua731\u1d1b\u1d1c\u1d20\u1d21\u028f\u1d22\u0251\u0261",
+        "abekmhopctyxijsdqaeikvoptuxabcdefghijklmnoprstuvwyzag",
         strict=True,
     )
 )
-"""Cyrillic and Greek letters that look like Latin ones, as Latin: in text and name alike."""
+"""Letters that look like Latin ones (Cyrillic, Greek, small capitals, phonetic), as Latin: in text
+and name alike.
+"""
 
+_LINE_END = r"(?:-?[ \t]*\n[ \t]*)?"
+"""A word may go on in the next line, with a hyphen or, where that was a soft one, without."""
 _SPACELESS = re.compile(
     "[\u0e00-\u0eff\u1000-\u11ff\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
     "\U00020000-\U0003134f]"
@@ -93,7 +99,7 @@ def _pattern(words: Sequence[str]) -> str:
     """A regular expression over folded text for these words in a row."""
     spelled = [_fold("".join(_EXPANDED.get(char, char) for char in word.casefold()))
                for word in words]  # fmt: skip
-    close = r"[\W_]{0,3}".join(_letters(word, "") for word in spelled)
+    close = r"[\W_]{0,3}".join(_letters(word, _LINE_END) for word in spelled)
     letters = "".join(spelled)
     if _SPACELESS.search(letters):
         return close

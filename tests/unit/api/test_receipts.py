@@ -64,3 +64,10 @@ def test_a_receipt_names_no_subject(api: TestClient) -> None:
     assert "Wolfgang" not in receipt.text
     assert "stamps" not in receipt.text
     assert receipt.json()["request"]["subject_commitment"]
+
+
+def test_an_index_beyond_every_log_is_the_log_s_end(api: TestClient) -> None:
+    newest = api.get("/v1/receipts", params={"limit": 1}).json()["receipts"]
+    beyond = api.get("/v1/receipts", params={"limit": 1, "before": 10**30})
+    assert beyond.status_code == 200
+    assert beyond.json()["receipts"] == newest

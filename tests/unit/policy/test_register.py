@@ -155,6 +155,8 @@ def test_known_regions(code: str) -> None:
     ("code", "meant"),
     [
         ("UK", "GB"), ("de", "DE"), ("Germany", "DE"), ("DEU", "DE"), ("US-CAL", "US-CA"),
+        # Parts of an EEA country that lie outside the EEA are not let in by their country.
+        ("FR-NC", "NC"), ("NL-AW", "AW"), ("NO-21", "SJ"),
         ("us_ca", "US-CA"), ("EU", "DE"), ("XX", ""), ("", ""), ("DE-", ""),
     ],
 )  # fmt: skip
