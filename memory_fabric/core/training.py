@@ -29,6 +29,8 @@ MAX_NORM = 100.0
 """Length of an update at most, whatever a task asks for."""
 MAX_HELDOUT = 1000
 """Memories that a loss is measured on, at most."""
+MAX_MEMORIES = 20_000
+"""Memories that one task reads at most."""
 MAX_SECONDS = 3600
 """A task's own time at most."""
 TARGETS = frozenset({"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"})
@@ -111,9 +113,9 @@ class Task:
                     "data_classes": tuple(value["data_classes"]),
                 }
             )
+            task.check()
         except (KeyError, TypeError):
             raise _invalid("its fields are not those of a task") from None
-        task.check()
         return task
 
     def check(self) -> None:
@@ -238,10 +240,13 @@ class UpdateFacts:
                 loss=None if loss is None else float(loss),
                 digest=str(value["digest"]),
             )
-        except (KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError, OverflowError):
             raise update_refused("update-malformed", "does not say what it must") from None
         numbers = [facts.norm, *facts.losses, *([] if facts.loss is None else [facts.loss])]
-        if not all(math.isfinite(number) for number in numbers) or facts.examples < 0:
+        counts = (facts.examples, facts.cohort, facts.heldout)
+        if not all(math.isfinite(number) for number in numbers) or not all(
+            0 <= count <= MAX_MEMORIES for count in counts
+        ):
             raise update_refused("update-malformed", "says impossible numbers about itself")
         return facts
 

@@ -7,7 +7,7 @@ own log, where each update that was taken in stands with them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,10 +17,10 @@ from memory_fabric.core.labels import ClassState, LabelClass
 from memory_fabric.core.places import Site
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.training import Task, UpdateFacts, update_refused
-from memory_fabric.flows import arrays
+from memory_fabric.flows import arrays, strangers
 from memory_fabric.flows.asking import Withheld
 from memory_fabric.flows.awaiting import Awaited
-from memory_fabric.flows.messages import answer_from
+from memory_fabric.flows.messages import MISREAD, answer_from, malformed
 from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.train import classes_from, task_body, update_from
 from memory_fabric.gate.gate import Ask, refusing_rules
@@ -133,7 +133,7 @@ def take_update(node: Node, requester: Requester, run: str, site_id: str, sealed
     request = {"purpose": task.purpose, "origin": site_id, "destination": node.me.site_id}
     about = {"run": run, "round": task.round, "letter": letter.id}
     if letter.body.get("kind") != "update":
-        reply = answer_from(letter.body)
+        reply = answer_from(letter.body, limit=0)
         rules = [rule.to_json() for rule in reply.withheld]
         committed = node.commit(
             TAKEN, requester, Outcome.DENIED, request=request,
@@ -148,7 +148,10 @@ def take_update(node: Node, requester: Requester, run: str, site_id: str, sealed
         arrays.check(data, awaited.shape, task.norm)
     elif data:
         raise update_refused("update-unasked", "came where only a loss was asked for")
+    if len(facts.losses) != task.steps or facts.heldout > task.heldout:
+        raise update_refused("update-malformed", "tells of more or fewer steps than were asked for")
     states = classes_from(letter.body.get("classes"))
+    theirs = _receipt(letter.body)
     if not states:
         raise update_refused("update-malformed", "does not say what it was trained on")
     ask = Ask(Act.TAKE_IN, requester, task.purpose, letter.sender, node.me)
@@ -160,9 +163,9 @@ def take_update(node: Node, requester: Requester, run: str, site_id: str, sealed
         Outcome.DENIED if refused else Outcome.DONE,
         request=request,
         decisions=recorded(node, decisions, act="take_in"),
-        facts={**facts.recorded(), **about, "receipt": str(letter.body.get("receipt"))},
+        facts={**facts.recorded(), **about, "receipt": theirs},
     )
-    ours, theirs = committed.receipt.id, str(letter.body.get("receipt"))
+    ours = committed.receipt.id
     if refused:
         rules = [rule.to_json() for rule in refused]
         return Taken(letter.sender, None, b"", rules, theirs, ours)
@@ -192,3 +195,10 @@ def classes_of(node: Node, run: str) -> frozenset[ClassState]:
                 states |= {ClassState(item, group["retention_over"]) for item in classes}
         before = page[-1]["index"]
     return frozenset(states)
+
+
+def _receipt(body: Mapping[str, Any]) -> str:
+    try:
+        return strangers.receipt_id(body.get("receipt"))
+    except MISREAD:
+        raise malformed() from None

@@ -20,24 +20,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from memory_fabric.config import MAX_CLASSES
 from memory_fabric.core.access import Act, Requester, Role, Rule, Update
 from memory_fabric.core.canonical import digest
 from memory_fabric.core.errors import InputError, NotGranted, Unavailable
-from memory_fabric.core.labels import ClassState, LabelClass
+from memory_fabric.core.labels import ClassState
 from memory_fabric.core.memory import Memory
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import Scope
-from memory_fabric.core.training import Task, UpdateFacts
-from memory_fabric.flows import arrays
-from memory_fabric.flows.messages import answer_body, malformed
+from memory_fabric.core.training import MAX_MEMORIES, Task, UpdateFacts
+from memory_fabric.flows import arrays, strangers
+from memory_fabric.flows.messages import MISREAD, answer_body, malformed
 from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.storing import fetched
 from memory_fabric.gate.gate import Ask, Decisions, refusing_rules
 from memory_fabric.gate.permits import Opened, OpenedMemory, release_update, trained
 from memory_fabric.vault.letters import Letter
-
-MAX_MEMORIES = 20_000
-"""Memories that one task reads at most."""
 
 
 @dataclass(frozen=True)
@@ -165,11 +163,15 @@ def classes_json(states: frozenset[ClassState]) -> list[dict[str, Any]]:
 def classes_from(value: Any) -> tuple[ClassState, ...]:
     """The inverse of ``classes_json``, or ``letter-malformed``."""
     try:
+        if len(value) > MAX_CLASSES or any(
+            type(item["retention_over"]) is not bool for item in value
+        ):
+            raise ValueError("not a list of class states")
         return tuple(
-            ClassState(LabelClass.from_json(item["class"]), bool(item["retention_over"]))
+            ClassState(strangers.label_class(item["class"]), item["retention_over"])
             for item in value
         )
-    except (KeyError, TypeError, ValueError):
+    except MISREAD:
         raise malformed() from None
 
 
