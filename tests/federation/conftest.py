@@ -1,8 +1,9 @@
-"""Four sites on one machine and a tiny model; each test module pays for the worker once."""
+"""Four sites on one machine and a tiny model, or a fake trainer where torch is not installed."""
 
 from __future__ import annotations
 
 import base64
+import importlib.util
 import os
 import secrets
 from collections.abc import Callable, Iterator
@@ -12,11 +13,12 @@ from typing import Any
 import pytest
 
 from memory_fabric import operations
+from memory_fabric.core.ports import Trainer
 from memory_fabric.wiring import TINY_MODEL, Home, WorkerTrainer, create_home, open_home
+from tests.fakes.trainer import FakeTrainer
 
-pytest.importorskip("flwr", reason="needs memory-fabric[federation]")
-for part in ("torch", "transformers", "peft"):
-    pytest.importorskip(part, reason="needs memory-fabric[train]")
+TORCH = all(importlib.util.find_spec(part) for part in ("torch", "transformers", "peft"))
+needs_torch = pytest.mark.skipif(not TORCH, reason="needs memory-fabric[train]")
 os.environ.setdefault("FLWR_TELEMETRY_ENABLED", "0")
 
 WHO = {"os_user": "tests"}
@@ -65,16 +67,17 @@ def remember(home: Home, texts: int = 24, **label: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def trainer() -> Iterator[WorkerTrainer]:
+def trainer() -> Iterator[Trainer]:
+    if not TORCH:
+        yield FakeTrainer()
+        return
     worker = WorkerTrainer(TINY_MODEL)
     yield worker
     worker.close()
 
 
 @pytest.fixture(scope="module")
-def linked(
-    tmp_path_factory: pytest.TempPathFactory, trainer: WorkerTrainer
-) -> Iterator[dict[str, Home]]:
+def linked(tmp_path_factory: pytest.TempPathFactory, trainer: Trainer) -> Iterator[dict[str, Home]]:
     folder: Path = tmp_path_factory.mktemp("grid")
     for name, region in SITES.items():
         create_home(folder / name, site_id=name, region=region, tenants=["acme"])

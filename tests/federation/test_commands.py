@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pytest
 
+pytest.importorskip("flwr", reason="needs memory-fabric[federation]")
+
 from memory_fabric.adapters.files import replace_file
 from memory_fabric.config import with_training
 from memory_fabric.wiring import TINY_MODEL, create_home, open_home
-from tests.federation.conftest import remember
+from tests.federation.conftest import needs_torch, remember
 from tests.system.homes import cli
 
 
+@needs_torch
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_run_is_started_watched_and_reported(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ from memory_fabric import operations
 from memory_fabric.adapters.files import replace_file
 from memory_fabric.config import with_training
 from memory_fabric.wiring import TINY_MODEL, create_home, open_home, reach
-from tests.federation.conftest import TASK, WHO, remember
+from tests.federation.conftest import TASK, WHO, needs_torch, remember
 
 SITES = {"fra-1": "DE", "par-1": "FR", "ams-1": "NL", "bru-1": "BE", "vir-1": "US"}
 
@@ -137,6 +137,7 @@ def hostile(folder: Path) -> Path:
     return app
 
 
+@needs_torch
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_run_over_processes_ends_right_whatever_meets_it(

@@ -14,10 +14,11 @@ from safetensors.numpy import load, save
 
 from memory_fabric import operations
 from memory_fabric.core.errors import InputError, MemoryFabricError, NotGranted, Unavailable
+from memory_fabric.core.ports import Trainer
 from memory_fabric.core.training import Adapter, Lesson, Task
 from memory_fabric.flows import train as flow
 from memory_fabric.wiring import TINY_MODEL, WorkerTrainer
-from tests.federation.conftest import TASK, WHO, Sites, remember
+from tests.federation.conftest import TASK, WHO, Sites, needs_torch, remember
 
 
 def begun(sites: Sites, to: str = "par-1", **more: Any) -> tuple[str, bytes]:
@@ -271,7 +272,8 @@ def test_a_model_that_is_not_there_is_named_as_missing(tmp_path: Path) -> None:
     assert missing.value.code == "model-missing"
 
 
-def test_training_that_takes_too_long_is_ended(trainer: WorkerTrainer) -> None:
+@needs_torch
+def test_training_that_takes_too_long_is_ended(trainer: Trainer) -> None:
     task = Task("x", 1, trainer.model, trainer.model_id, steps=2000, tokens=1024, seconds=1)
     arrays = trainer.initial(task.adapter, 0)
     with pytest.raises(Unavailable) as late:
