@@ -113,7 +113,9 @@ def aggregated(strategy: FedAvg, number: int, messages: Sequence[Message]) -> by
     Raises:
         InputError: ``aggregate-not-finite``.
     """
-    record, _ = strategy.aggregate_train(number, list(messages))
+    # Sums of floats depend on their order, and answers come in any.
+    ordered = sorted(messages, key=lambda message: message.metadata.src_node_id)
+    record, _ = strategy.aggregate_train(number, ordered)
     arrays = {name: array.numpy().astype(np.float32) for name, array in (record or {}).items()}
     if not arrays or not all(np.isfinite(array).all() for array in arrays.values()):
         raise InputError(
