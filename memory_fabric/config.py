@@ -63,6 +63,33 @@ class Tenant:
 
 
 @dataclass(frozen=True)
+class ModelSettings:
+    """The language model that a site answers with.
+
+    Attributes:
+        path: a GGUF file or a Hugging Face folder; ``""`` for the packaged default.
+        sha256: what the file's hash must be; ``""`` to take the file as it is.
+        context: tokens of prompt and answer together.
+        threads: of the model's process.
+    """
+
+    path: str = ""
+    sha256: str = ""
+    context: int = 2048
+    threads: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("context", "threads"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"[model] {name} is not a whole number above 0")
+        for name in ("path", "sha256"):
+            if not isinstance(getattr(self, name), str):
+                raise TypeError(f"[model] {name} is not a text")
+        if self.path and not Path(self.path).expanduser().is_absolute():
+            raise ValueError("[model] path does not start with / or ~")
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a site is, as its operator wrote it down.
 
@@ -78,6 +105,7 @@ class Settings:
         transfer_risk_assessed: whether a transfer impact assessment is on file.
         aggregators: sites that this one takes training tasks from, besides itself.
         training_model: name or path of the base model to train; empty for the default one.
+        model: what `ask` is answered with.
     """
 
     site_id: str
@@ -91,6 +119,7 @@ class Settings:
     transfer_risk_assessed: bool = False
     aggregators: frozenset[str] = frozenset()
     training_model: str = ""
+    model: ModelSettings = ModelSettings()
 
     def __post_init__(self) -> None:
         check_name(self.site_id, "site")
@@ -200,7 +229,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
     site = _known(document["site"], "site", {
         "id", "region", "tier", "instruments", "memberships", "transfer_risk_assessed",
     })  # fmt: skip
-    _known(document, "site.toml", {"site", "tenants", "plans", "labels", "training"})
+    _known(document, "site.toml", {"site", "tenants", "plans", "labels", "model", "training"})
     training = _known(document.get("training", {}), "training", {"aggregators", "model"})
     labels = _known(document.get("labels", {}), "labels", {"classes"})
     region = Region(site["region"])
@@ -218,6 +247,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
     for form, numbers in document.get("plans", {}).items():
         _known(numbers, f"plans.{form}", {"ttl_hours", "min_cohort", "epsilon"})
         plans[Form(form)] = replace(plans[Form(form)], **numbers)
+    model_names = {item.name for item in fields(ModelSettings)}
     class_names = {"tenant", "purposes", "data_class", "personal", "special", "consent", "home"}
     classes = tuple(
         LabelClass(
@@ -243,6 +273,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
         transfer_risk_assessed=bool(site.get("transfer_risk_assessed", False)),
         aggregators=frozenset(check_name(name, "site") for name in training.get("aggregators", ())),
         training_model=str(training.get("model", "")),
+        model=ModelSettings(**_known(document.get("model", {}), "model", model_names)),
     )
 
 

@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from memory_fabric import __version__
 from memory_fabric.wiring import Home
 from memory_fabric_api import problems
-from memory_fabric_api.routes import erasures, health, memories, policy, receipts, search
+from memory_fabric_api.routes import answers, erasures, health, memories, policy, receipts, search
 from memory_fabric_api.shield import MAX_BODY, Shield
 
 _ABOUT = """
@@ -23,6 +23,7 @@ Errors are problem documents (RFC 9457) with a stable `code`.
 _TAGS = [
     {"name": "memories", "description": "Remember, read, relabel and forget."},
     {"name": "search", "description": "Recall, at this site and within reach."},
+    {"name": "answers", "description": "Put memories to use: an answer, or notes in a budget."},
     {"name": "erasures", "description": "Erase a subject."},
     {"name": "receipts", "description": "The log of decisions, and its proofs."},
     {"name": "policy", "description": "Decide without doing."},
@@ -60,7 +61,7 @@ def create_app(home: Home, max_body: int = MAX_BODY) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.home = home
-    for room in (memories, search, erasures, receipts, policy, health):
+    for room in (memories, search, answers, erasures, receipts, policy, health):
         app.include_router(room.router)
     problems.install(app)
     app.add_middleware(Shield, max_body=max_body)

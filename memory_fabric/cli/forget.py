@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from memory_fabric.cli.export import ended
 from memory_fabric.cli.session import session
 
 
@@ -38,6 +39,7 @@ def forget(
         run.output.rules(title, held["rules"])
     for gone in done.get("unreachable", ()):
         run.output.say(f"{gone['site']} did not answer ({gone['code']}); erase again.", "yellow")
+    ended(run.output, done.get("leases"))
     for remains in done["remains"]:
         run.output.say(remains, "yellow")
     run.output.say(f"receipt {done['receipt']}", "dim")

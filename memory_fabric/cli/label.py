@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from memory_fabric.cli.export import ended
 from memory_fabric.cli.session import session
 
 commands = typer.Typer(help="Labels of memories.", no_args_is_help=True)
@@ -48,3 +49,4 @@ def set_label(
         run.output.json(done)
     else:
         run.output.say(f"Changed {done['changed']} (receipt {done['receipt']}).")
+        ended(run.output, done.get("leases"))

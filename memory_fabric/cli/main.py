@@ -12,11 +12,14 @@ import typer
 from memory_fabric import __version__
 from memory_fabric.cli import (
     app,
+    ask,
     demo,
+    export,
     federation,
     finetune,
     forget,
     label,
+    lease,
     policy,
     recall,
     receipts,
@@ -57,8 +60,11 @@ program.add_typer(site.commands, name="site")
 program.add_typer(app.commands, name="app")
 program.command("remember")(remember.remember)
 program.command("recall")(recall.recall)
+program.command("ask")(ask.ask)
 program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")
+program.add_typer(export.commands, name="export")
+program.add_typer(lease.commands, name="lease")
 program.add_typer(policy.commands, name="policy")
 program.add_typer(receipts.commands, name="receipts")
 program.add_typer(federation.commands, name="federation")

@@ -34,6 +34,26 @@ Vector = bytes
 
 
 @dataclass(frozen=True)
+class Leased:
+    """Where a leased memory comes from: it belongs to another site, and this one must give it up.
+
+    Attributes:
+        origin: ``site_id`` of its home.
+        lease, row: ids by which the home knows it.
+        form: what it left its home in; it is never shown in a fuller one.
+    """
+
+    origin: str
+    lease: str
+    row: str
+    form: str
+
+    def to_json(self) -> dict[str, str]:
+        """JSON-ready and canonical."""
+        return {"origin": self.origin, "lease": self.lease, "row": self.row, "form": self.form}
+
+
+@dataclass(frozen=True)
 class Memory:
     """One memory, complete.
 
@@ -45,6 +65,7 @@ class Memory:
         created_at: when it was stored (UTC).
         valid_at: since when it is true, where that differs.
         metadata: the app's own JSON object.
+        leased: where it comes from, if it is another site's; ``None`` for the site's own.
     """
 
     id: str
@@ -56,10 +77,12 @@ class Memory:
     created_at: datetime
     valid_at: datetime | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    leased: Leased | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready, without the vector, which is sealed beside it as raw bytes."""
         return {
+            **({"leased": self.leased.to_json()} if self.leased else {}),
             "id": self.id,
             "text": self.text,
             "embedder": self.embedder,
@@ -84,6 +107,7 @@ class Memory:
             created_at=datetime.fromisoformat(value["created_at"]),
             valid_at=datetime.fromisoformat(valid_at) if valid_at else None,
             metadata=value["metadata"],
+            leased=Leased(**value["leased"]) if "leased" in value else None,
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from memory_fabric.core.access import Question, Requester, Verdict
 from memory_fabric.core.labels import ClassState
+from memory_fabric.core.lease import Lease, PackedRow
 from memory_fabric.core.memory import Vector
 from memory_fabric.core.places import Site
 from memory_fabric.core.receipt import Checkpoint, Committed, Receipt
@@ -85,6 +86,65 @@ class Embedder(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Turn:
+    """One turn of a conversation with a language model: ``system``, ``user`` or ``assistant``."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Generated:
+    """What a language model wrote, and what it read and wrote in tokens."""
+
+    text: str
+    tokens_in: int
+    tokens_out: int
+
+
+class Generator(Protocol):
+    """A language model that answers. It is handed released data only, and keeps none of it."""
+
+    @property
+    def id(self) -> str:
+        """Hash of the weights' file and of what runs them, hexadecimal."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        ...
+
+    @property
+    def context(self) -> int:
+        """Tokens that prompt and answer may have together."""
+        ...
+
+    def count(self, text: str) -> int:
+        """Tokens of a text, without any frame."""
+        ...
+
+    def measure(self, turns: Sequence[Turn]) -> int:
+        """Tokens of a whole prompt, the model's own frame around its turns included."""
+        ...
+
+    def generate(
+        self, turns: Sequence[Turn], max_tokens: int, *, temperature: float = 0.0, seed: int = 0
+    ) -> Generated:
+        """The next turn; the same for the same input, seed and machine.
+
+        Raises:
+            InputError: ``prompt-too-long``, prompt and answer do not fit the context.
+            Unavailable: ``model-not-runnable``, the model's process does not run.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the model's process, if there is one. The next call starts it again."""
+        ...
+
+
 class Redactor(Protocol):
     """Masks what identifies people in a text."""
 
@@ -124,6 +184,10 @@ class SearchCopy(Protocol):
 
     def find(self, tenant: str, memory_id: str) -> IndexRow | None:
         """The row of a memory, without its text and vector (both empty)."""
+        ...
+
+    def row(self, rid: bytes) -> IndexRow | None:
+        """The row of a record, without its text and vector (both empty)."""
         ...
 
     def of_subject(self, tenant: str, subject: str) -> list[IndexRow]:
@@ -243,8 +307,17 @@ class InclusionProof:
 class Ledger(Protocol):
     """Receipts, catalog and apps. ``commit`` returns only when all is on stable storage."""
 
-    def commit(self, receipt: Receipt, change: CatalogChange | None = None) -> Committed:
-        """Append a receipt, apply the change to the catalog, sign the new root: one transaction.
+    def commit(
+        self,
+        receipt: Receipt,
+        change: CatalogChange | None = None,
+        leases: Sequence[Lease] = (),
+    ) -> Committed:
+        """Append a receipt, apply the change to the catalog, put the leases in the place of those
+        with their ids, sign the new root: one transaction.
+
+        The receipt's ``facts["leases"]`` are the leases' digests, so that the log accounts for
+        each of their states.
 
         Raises:
             IntegrityViolated: the log on disk is behind the last checkpoint.
@@ -278,6 +351,10 @@ class Ledger(Protocol):
         """Read the whole log and catalog against their hashes and signatures."""
         ...
 
+    def leases(self, *, origin: str | None = None, destination: str | None = None) -> list[Lease]:
+        """Leases in their newest state, in the order of their making; both ends keep theirs."""
+        ...
+
     def add_app(self, app: App) -> None:
         """Store an app, or ``InputError`` (``app-exists``)."""
         ...
@@ -292,6 +369,22 @@ class Ledger(Protocol):
 
     def apps(self) -> list[App]:
         """All apps by name."""
+        ...
+
+
+class Packing(Protocol):
+    """Rows of a package to bytes and back."""
+
+    def pack(self, rows: Sequence[PackedRow]) -> bytes:
+        """The rows as one block of bytes."""
+        ...
+
+    def unpack(self, block: bytes) -> list[PackedRow]:
+        """The inverse of ``pack``.
+
+        Raises:
+            ValueError: the bytes are none that ``pack`` makes.
+        """
         ...
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import cached_property
 
 from memory_fabric.core.labels import ClassState, Label
-from memory_fabric.core.memory import MemoryType, Vector
+from memory_fabric.core.memory import Leased, MemoryType, Vector
 
 RID_BYTES = 16
 """Length of a record id: random, the only name of a memory that stands readable on disk."""
@@ -73,6 +73,7 @@ class IndexRow:
     label: Label
     memory_type: MemoryType
     created_at: datetime
+    leased: Leased | None = None
 
 
 @dataclass(frozen=True)

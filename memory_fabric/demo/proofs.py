@@ -9,7 +9,8 @@ from typing import Any
 
 from memory_fabric.core.errors import Denied
 from memory_fabric.core.merkle import root_from_inclusion
-from memory_fabric.demo.grid import BLOC, HOME, PLACES, Grid, OpenSite
+from memory_fabric.demo.grid import ADEQUATE, BLOC, HOME, PLACES, Grid, OpenSite
+from memory_fabric.demo.leases import asked_back
 from memory_fabric.demo.records import Supply
 from memory_fabric.demo.report import Outcome, Summary, Table
 from memory_fabric.demo.scan import scan, slices, spelled, text_patterns
@@ -40,9 +41,18 @@ def withdraw(grid: Grid, supply: Supply) -> Outcome:
     rows = [(f"asked at {site}", str(before[site]), str(after[site])) for site in before]
     columns = ("Frankfurt's memories of that person", "before", "after")
     outcome.tables = [Table("", columns, rows), _rules_table("Decided by", told["rules"])]
+    leases = done.get("leases", {"ended": []})
+    ended, proved = asked_back(grid, leases)
+    if ended.rows:
+        outcome.tables.append(ended)
     outcome.facts = {"relabelled": done, "explained": told, "before": before, "after": after}
     outcome.expect("nothing of it comes any more, not even at home", not any(after.values()))
     outcome.expect("the rule is consent-withdrawn", "consent-withdrawn" in rules)
+    if not supply.own:
+        outcome.expect(
+            "London gave up what it had on a lease, and its log holds the receipt",
+            [item["site"] for item in leases["ended"]] == [ADEQUATE] and proved,
+        )
     return outcome
 
 

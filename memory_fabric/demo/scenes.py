@@ -23,7 +23,7 @@ _ABOUT_NOBODY = "non-personal-"
 _KINDS = ("special", "personal", "public", "internal", "confidential", "secret")
 _SHOWN_A_SITE = 6
 _WIDTH = 160
-_TOP_K = 50
+TOP_K = 50
 RULE_COLUMNS = ("rule", "what it says, and its basis")
 _BATCH = 500
 
@@ -218,7 +218,7 @@ def recall(
     """Ask the story's question, about its person unless another is named."""
     return site.ask(
         "search", query=supply.question, subject=subject or supply.person, purpose=purpose,
-        reach=reach, top_k=_TOP_K,
+        reach=reach, top_k=TOP_K,
     )  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
-from memory_fabric.demo import proofs, scenes
+from memory_fabric.demo import answers, leases, proofs, scenes
 from memory_fabric.demo.grid import ADEQUATE, BLOC, HOME, PLACES, UNSAFE, Grid
 from memory_fabric.demo.records import Supply
 from memory_fabric.demo.report import Chapter, Outcome
@@ -42,6 +42,7 @@ def tell(folder: Path, supply: Supply) -> list[Chapter]:
         for name, scene in {
             "remember": scenes.remember, "at_home": scenes.at_home, "in_bloc": scenes.in_bloc,
             "adequate": scenes.adequate, "unsafe": scenes.unsafe, "health": scenes.health,
+            "export": leases.export, "use": leases.use,
             "withdraw": proofs.withdraw, "erase": proofs.erase, "prove": proofs.prove,
         }.items()
     }  # fmt: skip
@@ -105,9 +106,39 @@ def tell(folder: Path, supply: Supply) -> list[Chapter]:
             (_at(ADEQUATE, f"{ask} care"),),
             play["health"],
         ),
+        answers.chapter(grid, supply),
+        Chapter(
+            "Embeddings leave on a lease",
+            "London and Virginia get what policy lets go there and nothing else: signed, sealed "
+            "to the receiver, and for a day. About people, London gets vectors of masked text.",
+            tuple(
+                command
+                for site in (ADEQUATE, UNSAFE)
+                for file in [leases.file_for(Path(), site, supply.support)]
+                for command in (
+                    _at(HOME, f"export run --to {site} --purpose {supply.support} --file {file}"),
+                    _at(site, f"export take {file}"),
+                )
+            ),
+            play["export"],
+        ),
+        Chapter(
+            "Found on a lease, fetched by permit",
+            "London searches what it has on a lease: the question stays in London, and Frankfurt "
+            "decides anew on each text that is fetched.",
+            (
+                _at(
+                    ADEQUATE,
+                    f'recall "{supply.question}" --all-subjects --purpose {supply.care} '
+                    "--reach region",
+                ),
+            ),
+            play["use"],
+        ),
         Chapter(
             "Consent is withdrawn",
-            "A withdrawn consent counts at once and everywhere, at home too.",
+            "A withdrawn consent counts at once and everywhere, at home too; what was leased out "
+            "comes back, with the importer's receipt.",
             (_at(HOME, f'label set --subject "{supply.other}" --consent withdrawn'),),
             play["withdraw"],
         ),

@@ -10,6 +10,8 @@ from memory_fabric.core.memory import Vector, check_text
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows import reading
 from memory_fabric.flows.erase_grid import erase_for
+from memory_fabric.flows.leased import fetch_for
+from memory_fabric.flows.leases import end_for
 from memory_fabric.flows.messages import (
     Question,
     answer_body,
@@ -19,14 +21,16 @@ from memory_fabric.flows.messages import (
     question_from,
 )
 from memory_fabric.flows.node import Node, accountable, count_forms, plans_json, recorded
+from memory_fabric.flows.take_in import answer_package
 from memory_fabric.flows.train import train_for
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Shown, release
 from memory_fabric.vault.letters import Letter
+from memory_fabric.vault.packages import MAGIC
 
 
 def answer(node: Node, sealed: bytes) -> bytes:
-    """Answer a sealed letter from another site of the roster.
+    """Answer a sealed letter, or a package, from another site of the roster.
 
     Whatever goes wrong after the letter was opened is a refusal with a receipt.
 
@@ -34,6 +38,8 @@ def answer(node: Node, sealed: bytes) -> bytes:
         IntegrityViolated: ``letter-forged``, ``letter-replayed``; then nothing is answered.
         InputError: ``letter-not-for-us``, ``letter-stale``.
     """
+    if sealed[:4] == MAGIC:
+        return answer_package(node, sealed)
     letter = node.letters.open(sealed)
     sender = Requester(f"site:{letter.sender.site_id}", "", Role.APP)
     kind = str(letter.body.get("kind"))
@@ -111,5 +117,7 @@ _ANSWERS: Mapping[str, Callable[[Node, Letter], bytes]] = {
     "recall": _recall,
     "erase": erase_for,
     "train": train_for,
+    "fetch": fetch_for,
+    "lease-end": end_for,
 }
 """What can be asked of this site, by the kind of letter."""

@@ -14,7 +14,7 @@ from memory_fabric.core.memory import Memory, MemoryType, Vector
 from memory_fabric.core.places import Site
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows.mentioned import mentioned
-from memory_fabric.flows.messages import answer_from, question_body
+from memory_fabric.flows.messages import Reply, answer_from, question_body
 from memory_fabric.flows.node import Node, plans_json, recorded
 from memory_fabric.flows.reading import Filters
 from memory_fabric.gate.gate import Ask, refusing_rules
@@ -149,7 +149,8 @@ def ask_others(node: Node, outgoing: Outgoing, sites: Sequence[Site], gathered: 
     gathered.unreachable |= replies.unreachable
     for letter in replies.letters:
         try:
-            _take_in(node, outgoing, letter.sender, letter.body, gathered)
+            reply = answer_from(letter.body, outgoing.query.top_k)
+            take_in(node, outgoing, letter.sender, reply, gathered)
         except MemoryFabricError as error:
             gathered.unreachable[letter.sender.site_id] = error.code
 
@@ -203,11 +204,8 @@ def consult(
     return replies
 
 
-def _take_in(
-    node: Node, outgoing: Outgoing, site: Site, body: Mapping[str, Any], gathered: Gathered
-) -> None:
+def take_in(node: Node, outgoing: Outgoing, site: Site, reply: Reply, gathered: Gathered) -> None:
     """Ask policy about each class that the other site let out, and keep what may come in."""
-    reply = answer_from(body, outgoing.query.top_k)
     gathered.receipts[site.site_id] = reply.receipt
     ask = Ask(Act.TAKE_IN, outgoing.requester, outgoing.purpose, site, node.me)
     offered = [ClassState(item) for item in reply.offered]

@@ -14,7 +14,8 @@ from memory_fabric.core.errors import Denied, InputError
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows.asking import Outgoing, Query, Withheld, consult
-from memory_fabric.flows.erase import Erased, forget_subject
+from memory_fabric.flows.erase import Erased, forget_memory, forget_subject
+from memory_fabric.flows.leases import NOTHING_ENDED, Settled, ending_at, give_up, mark_due, sweep
 from memory_fabric.flows.messages import (
     erased_from,
     erasure_body,
@@ -23,6 +24,7 @@ from memory_fabric.flows.messages import (
     malformed,
 )
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.terms import ITSELF
 from memory_fabric.gate.permits import release
 from memory_fabric.vault.letters import Letter
 
@@ -46,12 +48,20 @@ class ErasedEverywhere:
         elsewhere: what other sites removed.
         withheld: sites that were not told, or that refused, with the rules.
         unreachable: error codes of sites that did not answer; tell them again.
+        leases: what was asked back from sites that had it on a lease.
     """
 
     here: Erased
     elsewhere: tuple[Elsewhere, ...]
     withheld: tuple[Withheld, ...]
     unreachable: Mapping[str, str]
+    leases: Settled = NOTHING_ENDED
+
+
+def forget_one(node: Node, requester: Requester, memory_id: str) -> ErasedEverywhere:
+    """Erase one memory here, and end the leases on it."""
+    here = forget_memory(node, requester, memory_id)
+    return ErasedEverywhere(here, (), (), {}, sweep(node))
 
 
 def forget_everywhere(node: Node, requester: Requester, subject: str) -> ErasedEverywhere:
@@ -68,7 +78,7 @@ def forget_everywhere(node: Node, requester: Requester, subject: str) -> ErasedE
         if site.site_id != node.me.site_id and requester.tenant in site.tenants
     ]
     if not others:
-        return ErasedEverywhere(here, (), (), {})
+        return ErasedEverywhere(here, (), (), {}, sweep(node))
     purpose = node.settings.tenant(requester.tenant).default_purpose
     notice = Query("Notice of erasure.", purpose, subject)
     outgoing = Outgoing(
@@ -81,6 +91,8 @@ def forget_everywhere(node: Node, requester: Requester, subject: str) -> ErasedE
     for letter in replies.letters:
         try:
             told = erased_from(letter.body)
+            if not isinstance(told, tuple):
+                _give_up(node, letter)
         except InputError as error:  # what is erased is erased: one bad answer hides no other
             unreachable[letter.sender.site_id] = error.code
             continue
@@ -89,7 +101,7 @@ def forget_everywhere(node: Node, requester: Requester, subject: str) -> ErasedE
         else:
             site = letter.sender.site_id
             elsewhere.append(Elsewhere(site, told.memories, told.keys, told.receipt))
-    return ErasedEverywhere(here, tuple(elsewhere), tuple(withheld), unreachable)
+    return ErasedEverywhere(here, tuple(elsewhere), tuple(withheld), unreachable, sweep(node))
 
 
 def erase_for(node: Node, letter: Letter) -> bytes:
@@ -108,6 +120,9 @@ def erase_for(node: Node, letter: Letter) -> bytes:
             "receipt": denial.details["receipt"],
         }
         return node.letters.seal_refusal(body, to=letter.sender, reply_to=letter).sealed
+    # Only noted: whoever asks may be waiting, and cannot be asked in return. What it has on a lease
+    # itself it is told in the answer; other importers are asked with the next act on leases.
+    mark_due(node)
     committed = node.commit(
         "erase-confirmed",
         notice.requester,
@@ -120,6 +135,21 @@ def erase_for(node: Node, letter: Letter) -> bytes:
         "memories": done.memories,
         "keys": done.keys,
         "receipt": done.receipt,
+        "ending": ending_at(node, letter.sender.site_id),
     }
     released = release([], committed)
     return node.letters.seal(released, body, to=letter.sender, reply_to=letter).sealed
+
+
+def _give_up(node: Node, letter: Letter) -> None:
+    """Remove what the other site says that this one has from it on a lease."""
+    origin = letter.sender.site_id
+    try:
+        ending = {str(name) for name in letter.body["ending"]}
+    except (KeyError, TypeError):
+        raise malformed() from None
+    if ending:
+        give_up(
+            node, "lease-end", ITSELF, {"origin": origin, "letter": letter.id},
+            lambda lease, row: lease.origin == origin and row.id in ending,
+        )  # fmt: skip

@@ -72,7 +72,7 @@ def question_from(body: Mapping[str, Any], sender: str) -> Question:
     """
     try:
         return Question(
-            requester=_neighbour(sender, body),
+            requester=neighbour(sender, body),
             purpose=str(body["purpose"]),
             hint=_hint_from(body["hint"]) if body["hint"] is not None else None,
             limit=min(max(int(body["limit"]), 1), 1000),
@@ -111,7 +111,7 @@ def erasure_from(body: Mapping[str, Any], sender: str) -> Notice:
         InputError: ``letter-malformed``.
     """
     try:
-        return Notice(_neighbour(sender, body), _hint_from(body["hint"]))
+        return Notice(neighbour(sender, body), _hint_from(body["hint"]))
     except MISREAD:
         raise malformed() from None
 
@@ -141,7 +141,7 @@ def _mark(salt: bytes, tenant: str, subject: str) -> bytes:
     return hmac.digest(salt, f"{tenant}\0{subject}".encode(), "sha256")
 
 
-def _neighbour(sender: str, body: Mapping[str, Any]) -> Requester:
+def neighbour(sender: str, body: Mapping[str, Any]) -> Requester:
     """Who asks when another site does: never with a role that an app of this site could have."""
     return Requester(f"site:{sender}", str(body["tenant"]), Role.APP)
 

@@ -14,11 +14,13 @@ from memory_fabric.config import Settings
 from memory_fabric.core.access import Decision, Form, Requester, Role
 from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotGranted
 from memory_fabric.core.labels import ClassState, Label, LabelClass
+from memory_fabric.core.lease import Lease, lease_digests
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import (
     Clock,
     Embedder,
+    Generator,
     Ledger,
     SearchCopy,
     Stack,
@@ -32,6 +34,7 @@ from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Decisions, Gate
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.letters import Letters
+from memory_fabric.vault.packages import Packages
 from memory_fabric.vault.vault import Vault
 
 
@@ -41,10 +44,14 @@ class Node:
     and ``gate``, which change together when the operator links sites or declares classes.
 
     ``writing`` serialises the acts that change stack, keyring, ledger and search copy together;
-    ``opening.pen`` takes it. ``versions`` holds the version in force of each record that was
-    changed since it was written. ``unsettled`` is true from the first step of such an act to its
-    last: where it stays so, a disk was in the way. ``awaited`` holds, by run and site, the training
-    tasks that are out.
+    ``opening.pen`` takes it. ``exporting`` lets one export run at a time. ``versions`` holds the
+    version in force of each record that was changed since it was written. ``unsettled`` is true
+    from the first step of such an act to its last: where it stays so, a disk was in the way.
+    ``generator`` gives the language model, if there is one. ``awaited`` holds, by run and site,
+    the training tasks that are out.
+
+    ``copy`` holds the site's own memories and ``leased`` those that it has on a lease: only a
+    recall that reaches beyond the site looks into the latter, and nothing else does.
     """
 
     settings: Settings
@@ -55,17 +62,21 @@ class Node:
     keyring: Keyring
     stack: Stack
     copy: SearchCopy
+    leased: SearchCopy
     ledger: Ledger
     embedder: Embedder
     duties: Duties
     letters: Letters
+    packages: Packages
     transport: Transport
     trainer: Trainer
     clock: Clock
     purposes: tuple[str, ...]
     specials: tuple[str, ...]
     check_region: Callable[[str], object]
+    generator: Callable[[], Generator | None] = lambda: None
     writing: threading.RLock = field(default_factory=threading.RLock)
+    exporting: threading.Lock = field(default_factory=threading.Lock)
     versions: dict[bytes, int] = field(default_factory=dict)
     unsettled: bool = False
     awaited: dict[tuple[str, str], Awaited] = field(default_factory=dict)
@@ -174,6 +185,7 @@ class Node:
         facts: Mapping[str, Any] | None = None,
         records_root: str | None = None,
         change: CatalogChange | None = None,
+        leases: Sequence[Lease] = (),
     ) -> Committed:
         """Write the receipt of an act, durably, before anybody hears of its outcome."""
         receipt = Receipt(
@@ -194,9 +206,9 @@ class Node:
             bundle=self.gate.rulebook.digest,
             roster=self.roster.digest,
             records_root=records_root,
-            facts=facts or {},
+            facts={**(facts or {}), **({"leases": lease_digests(leases)} if leases else {})},
         )
-        return self.ledger.commit(receipt, change)
+        return self.ledger.commit(receipt, change, leases)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow, SealedRecord
 from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
-from memory_fabric.flows.storing import altered, entry, know, sealed_root
+from memory_fabric.flows.storing import altered, entry, index, know, sealed_root
 from memory_fabric.flows.terms import ITSELF
 
 Progress = Callable[[int, int], None]
@@ -76,7 +76,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
                 else:
                     good.append(record)
                 seen.add(record.rid)
-            node.copy.add(_rows(node, good))
+            index(node, _rows(node, good))
             know(node, good)
             done += len(good)
             if progress:
@@ -97,13 +97,13 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
                 records_root=sealed_root(adopted), change=change,
             )  # fmt: skip
             know(node, adopted)
-            node.copy.add(rows)
+            index(node, rows)
         if residue:
             node.stack.remove([record.rid for record in residue])
         if node.stack.uncompacted:
             node.stack.compact()
         node.unsettled = False
-    return Loaded(len(node.copy), len(residue), len(adopted), finished)
+    return Loaded(len(node.copy) + len(node.leased), len(residue), len(adopted), finished)
 
 
 def check_unacknowledged(node: Node, records: Sequence[SealedRecord]) -> None:

@@ -13,7 +13,7 @@ from memory_fabric.core.records import Hit, Scope
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.storing import fetched
 from memory_fabric.gate.gate import Ask, Decisions, refusing_rules
-from memory_fabric.gate.permits import Discharged
+from memory_fabric.gate.permits import Discharged, Opened
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class Reading:
         decisions: for every class state the question could be about.
         declared: the decisions on declared classes alone: what may be told about refusals.
         data: discharged memories, best first; empty where nothing is permitted.
+        withheld: the rules behind refusals of declared classes.
     """
 
     decisions: Decisions
@@ -142,3 +143,13 @@ def _read(
     opened = node.vault.open(permit, records, scores, now=node.clock.now())
     data = node.duties.discharge(opened, asked, threshold)
     return Reading(decisions, declared, data, refusing_rules(declared))
+
+
+def shown_ids(opened: Opened, data: Discharged) -> tuple[str, ...]:
+    """This site's own ids of the memories behind discharged items, in their order.
+
+    For data that was discharged as opened, not ranked by a query.
+    """
+    withheld = set(data.withheld)
+    names = [item.memory.id for item in opened.items]
+    return tuple(name for name in names if name not in withheld)

@@ -17,6 +17,7 @@ from memory_fabric.core.places import Site
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows import reading
 from memory_fabric.flows.asking import Gathered, Outgoing, Query, Reach, Withheld, ask_others
+from memory_fabric.flows.leased import recall_leased
 from memory_fabric.flows.node import Node, count_forms, plans_json, recorded
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Release, Shown, release
@@ -77,10 +78,12 @@ def recall(node: Node, requester: Requester, query: Query) -> Answer:
     gathered.decisions += recorded(node, own.noted, site=node.me.site_id, act="recall")
     if own.withheld:
         gathered.withheld.append(Withheld(node.me, own.withheld))
+    question = Outgoing(requester, purpose, subject, text, vector, query)
     others = sites_within(node, query.reach, requester.tenant)
     if others:
-        question = Outgoing(requester, purpose, subject, text, vector, query)
         ask_others(node, question, others, gathered)
+    if query.reach is not Reach.SITE:
+        recall_leased(node, question, gathered)
     denied = not gathered.allowed and bool(gathered.withheld)
     outcome = Outcome.PARTLY_WITHHELD if gathered.withheld else Outcome.DONE
     committed = node.commit(

@@ -11,6 +11,7 @@ from memory_fabric.core.labels import Consent, Label, LabelChange, loosens
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import IndexRow
+from memory_fabric.flows.leases import NOTHING_ENDED, Settled, sweep
 from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.opening import pen
 from memory_fabric.flows.storing import fetched, store
@@ -25,10 +26,11 @@ _FROM_OUTSIDE = [
 
 @dataclass(frozen=True)
 class Relabelled:
-    """How many memories carry the new label, and the receipt."""
+    """How many memories carry the new label, the receipt, and the leases that ended with it."""
 
     memories: int
     receipt: str
+    leases: Settled = NOTHING_ENDED
 
 
 def relabel_memory(
@@ -39,7 +41,8 @@ def relabel_memory(
         row = node.copy.find(requester.tenant, memory_id)
         if row is None or not node.concerns(requester, row.label):
             raise NotFound("memory-unknown", "There is no such memory.", "Check id and tenant.")
-        return _relabel(node, requester, [row], None, change)
+        done = _relabel(node, requester, [row], None, change)
+    return replace(done, leases=sweep(node))
 
 
 def relabel_subject(
@@ -53,7 +56,8 @@ def relabel_subject(
             raise NotFound(
                 "subject-unknown", "Nothing is remembered about that subject.", "Check it."
             )
-        return _relabel(node, requester, rows, subject, change)
+        done = _relabel(node, requester, rows, subject, change)
+    return replace(done, leases=sweep(node))
 
 
 def _relabel(

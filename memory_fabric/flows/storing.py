@@ -11,6 +11,7 @@ from typing import Any
 
 from memory_fabric.core.access import Requester
 from memory_fabric.core.errors import IntegrityViolated
+from memory_fabric.core.lease import Lease
 from memory_fabric.core.memory import Memory
 from memory_fabric.core.receipt import Committed, Outcome, records_root
 from memory_fabric.core.records import CatalogChange, CatalogEntry, IndexRow, SealedRecord
@@ -25,6 +26,8 @@ def store(
     *,
     request: Mapping[str, Any],
     decisions: Sequence[Mapping[str, Any]] = (),
+    facts: Mapping[str, Any] | None = None,
+    leases: Sequence[Lease] = (),
 ) -> Committed:
     """Write records, commit their receipt, and make them searchable. Called with the pen held.
 
@@ -40,11 +43,13 @@ def store(
         Outcome.DONE,
         request=request,
         decisions=decisions,
+        facts=facts,
+        leases=leases,
         records_root=sealed_root(records),
         change=CatalogChange(version, written=[entry(record) for record in records]),
     )
     know(node, records)
-    node.copy.add([index_row(record.rid, memory) for record, memory in memories])
+    index(node, [index_row(record.rid, memory) for record, memory in memories])
     node.unsettled = False
     return committed
 
@@ -96,6 +101,12 @@ def sealed_root(records: Sequence[SealedRecord]) -> str:
     return records_root((record.rid, record.version, record.digest) for record in records)
 
 
+def index(node: Node, rows: Sequence[IndexRow]) -> None:
+    """Make rows searchable: the site's own, and apart from them what it has on a lease."""
+    node.copy.add([row for row in rows if row.leased is None])
+    node.leased.add([row for row in rows if row.leased is not None])
+
+
 def index_row(rid: bytes, memory: Memory) -> IndexRow:
     """The searchable row of a memory."""
     return IndexRow(
@@ -106,4 +117,5 @@ def index_row(rid: bytes, memory: Memory) -> IndexRow:
         memory.label,
         memory.memory_type,
         memory.created_at,
+        memory.leased,
     )

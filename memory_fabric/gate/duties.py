@@ -6,6 +6,8 @@
     vectors_only  none          of the masked text          type
     any other     withheld: its leak is not measured yet
 
+What is here on a lease is shown in no fuller form than it came in.
+
 A duty that cannot be done withholds its memory; no duty falls back to a form that shows more.
 
 What leaves masked is also scored as it leaves, against the query's vector: a score of the text as
@@ -20,7 +22,7 @@ import struct
 from dataclasses import replace
 from typing import Any
 
-from memory_fabric.core.access import BUILDABLE, Form
+from memory_fabric.core.access import BUILDABLE, LADDER, Form
 from memory_fabric.core.errors import Unavailable
 from memory_fabric.core.memory import Memory, Vector
 from memory_fabric.core.ports import Embedder, Redactor
@@ -71,9 +73,12 @@ class Duties:
         memory, form = item.memory, item.decision.form
         if not item.decision.allowed or form is None or form not in BUILDABLE:
             raise Unavailable("form-not-available", "The granted form cannot be produced here.")
+        if memory.leased is not None:
+            form = max(form, Form(memory.leased.form), key=LADDER.index)
         text = memory.text if form is Form.FULL else self._masked(memory)
+        named = form is Form.FULL or memory.leased is not None  # a lease's row has a random id
         shown = Shown(
-            id=memory.id if form is Form.FULL else self._pseudonym(memory, destination),
+            id=memory.id if named else self._pseudonym(memory, destination),
             form=form,
             label_class=memory.label.label_class,
             memory=text,
@@ -84,11 +89,17 @@ class Duties:
             facts=_all_facts(memory) if form is Form.FULL else _bare_facts(memory),
         )
         if form is not Form.FULL and asked is not None:
-            shown = replace(shown, score=_closeness(asked, self._embedder.embed([text])[0]))
+            shown = replace(shown, score=_closeness(asked, self._vector(memory, text)))
         if form is Form.VECTORS_ONLY:
-            vector = self._embedder.embed([text])[0]
+            vector = self._vector(memory, text)
             return replace(shown, memory=None, vector=vector, embedder=self._embedder.id)
         return shown
+
+    def _vector(self, memory: Memory, masked: str) -> Vector:
+        """Of the masked text; what came without text came with that vector."""
+        if memory.leased is not None and not memory.text:
+            return memory.vector
+        return self._embedder.embed([masked])[0]
 
     def _masked(self, memory: Memory) -> str:
         return self._redactor.redact(memory.text, memory.label.subjects)
@@ -115,7 +126,9 @@ def _best_first(item: Shown) -> tuple[float, str]:
 
 
 def _bare_facts(memory: Memory) -> dict[str, Any]:
-    return {"memory_type": str(memory.memory_type)}
+    origin = memory.leased
+    lease = {"leased_from": origin.origin, "lease": origin.lease} if origin else {}
+    return {"memory_type": str(memory.memory_type), **lease}
 
 
 def _all_facts(memory: Memory) -> dict[str, Any]:

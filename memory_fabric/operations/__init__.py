@@ -12,6 +12,14 @@ from typing import Any
 
 from memory_fabric.core.access import Role
 from memory_fabric.core.errors import InputError, NotFound, NotGranted
+from memory_fabric.operations.answers import ask, context
+from memory_fabric.operations.exports import (
+    export_run,
+    export_status,
+    export_take,
+    lease_list,
+    lease_recall,
+)
 from memory_fabric.operations.memories import add, add_good, forget, get, label_set, page, search
 from memory_fabric.operations.receipts import (
     checkpoint,
@@ -58,11 +66,16 @@ __all__ = [
     "app_add",
     "app_list",
     "app_remove",
+    "ask",
     "authenticate",
     "checkpoint",
     "classes_add",
     "classes_list",
+    "context",
     "explain_policy",
+    "export_run",
+    "export_status",
+    "export_take",
     "finetune_answer",
     "finetune_begin",
     "finetune_initial",
@@ -78,6 +91,8 @@ __all__ = [
     "grid_accept",
     "grid_card",
     "label_set",
+    "lease_list",
+    "lease_recall",
     "link",
     "operator",
     "page",
@@ -96,9 +111,10 @@ Operation = Callable[..., Json]
 OPERATIONS: Mapping[str, Operation] = {
     operation.__name__: operation
     for operation in (
-        app_add, app_list, app_remove, add, add_good, search, get, page, forget, label_set,
-        status, verify_site, classes_list, classes_add, link, explain_policy, receipts_list,
-        receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card, grid_accept,
+        app_add, app_list, app_remove, add, add_good, search, ask, context, get, page, forget,
+        label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
+        receipts_list, receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card,
+        grid_accept, export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
     )
@@ -109,6 +125,7 @@ OPERATORS_ONLY = frozenset(
     operation.__name__
     for operation in (
         app_add, app_list, app_remove, classes_add, link, grid_card, grid_accept, verify_site,
+        export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
     )

@@ -12,21 +12,19 @@ from memory_fabric.core.errors import (
     MemoryFabricError,
 )
 from memory_fabric.flows import (
-    erase,
     erase_grid,
     memories,
     recall,
     relabel,
     remember,
 )
-from memory_fabric.flows.asking import Query, Reach
 from memory_fabric.flows.node import accountable
+from memory_fabric.operations.exports import leases_json
 from memory_fabric.operations.shapes import (
     Json,
     change_from,
-    filters_from,
     not_reached,
-    one_of,
+    query_from,
     result,
     results,
     sole_purpose,
@@ -97,20 +95,11 @@ def search(
     """Recall, at home and within reach."""
     node = home.node
     with accountable(node, "recall", requester):
-        answer = recall.recall(
-            node,
-            requester,
-            Query(
-                text=query,
-                purpose=sole_purpose(requester, purpose),
-                subject=subject,
-                all_subjects=all_subjects,
-                reach=one_of(Reach, reach, "reach", "reach-unknown"),
-                top_k=top_k,
-                special=frozenset(special),
-                filters=filters_from(filters or {}, threshold),
-            ),
-        )
+        asked = query_from(
+            requester, query, purpose, subject, all_subjects, reach, top_k, special, filters,
+            threshold,
+        )  # fmt: skip
+        answer = recall.recall(node, requester, asked)
     reply: Json = {
         "results": [result(node, site_id, item) for site_id, item in answer.results()],
         **not_reached(answer.withheld, answer.unreachable),
@@ -156,8 +145,7 @@ def forget(
         if subject and subject.strip() and not id:
             done = erase_grid.forget_everywhere(node, requester, subject)
         elif id and not subject:
-            here = erase.forget_memory(node, requester, id)
-            done = erase_grid.ErasedEverywhere(here, (), (), {})
+            done = erase_grid.forget_one(node, requester, id)
         else:
             raise InputError(
                 "scope-missing", "An erasure names one subject or one id.", "Name exactly one."
@@ -174,6 +162,7 @@ def forget(
             for told in done.elsewhere
         ],
         **not_reached(done.withheld, done.unreachable),
+        **leases_json(done.leases),
         "remains": list(done.here.remains),
         "receipt": done.here.receipt,
     }
@@ -198,4 +187,4 @@ def label_set(
             raise InputError(
                 "scope-missing", "A change of label names one subject or one id.", "Name one."
             )
-    return {"changed": done.memories, "receipt": done.receipt}
+    return {"changed": done.memories, **leases_json(done.leases), "receipt": done.receipt}

@@ -13,7 +13,7 @@ from memory_fabric.core.errors import (
 )
 from memory_fabric.core.labels import Consent, DataClass, LabelChange
 from memory_fabric.core.memory import MemoryType
-from memory_fabric.flows.asking import Withheld
+from memory_fabric.flows.asking import Query, Reach, Withheld
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.reading import Filters
 from memory_fabric.gate.permits import Release, Shown
@@ -102,6 +102,31 @@ def filters_from(fields: Mapping[str, Any], threshold: float) -> Filters:
         created_after=moment(fields.get("created_after"), "created_after"),
         created_before=moment(fields.get("created_before"), "created_before"),
         threshold=threshold,
+    )
+
+
+def query_from(
+    requester: Requester,
+    text: str,
+    purpose: str | None,
+    subject: str | None,
+    all_subjects: bool,
+    reach: str,
+    top_k: int,
+    special: Sequence[str],
+    filters: Mapping[str, Any] | None,
+    threshold: float = 0.0,
+) -> Query:
+    """What a recall is asked, as its flow takes it."""
+    return Query(
+        text=text,
+        purpose=sole_purpose(requester, purpose),
+        subject=subject,
+        all_subjects=all_subjects,
+        reach=one_of(Reach, reach, "reach", "reach-unknown"),
+        top_k=top_k,
+        special=frozenset(special),
+        filters=filters_from(filters or {}, threshold),
     )
 
 

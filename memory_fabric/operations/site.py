@@ -19,6 +19,7 @@ from memory_fabric.flows import (
     remember,
     verify,
 )
+from memory_fabric.flows.leases import sweep
 from memory_fabric.operations.shapes import Json, one_of, sole_purpose
 from memory_fabric.wiring import GRID_OPERATIONS, Home
 
@@ -99,6 +100,7 @@ def status(home: Home, requester: Requester) -> Json:
         "tenants": sorted(node.settings.tenants),
         "classes": len(node.settings.classes),
         "memories": len(node.copy),
+        "leased": len(node.leased),
         "embedder": {"name": home.embedder_name, "id": node.embedder.id, "dim": node.embedder.dim},
         "receipts": checkpoint.size,
         "bundle": {
@@ -150,7 +152,9 @@ def classes_add(home: Home, requester: Requester, *, classes: Sequence[Mapping[s
 
 def link(home: Home, requester: Requester, *, address: str) -> Json:
     """Make another site known to this one, and this one to it."""
-    return home.link(address)
+    linked = home.link(address)
+    sweep(home.node)
+    return linked
 
 
 def grid_card(home: Home, requester: Requester) -> Json:

@@ -247,6 +247,7 @@ def _row(rid: bytes, memory: Memory) -> IndexRow:
         label=memory.label,
         memory_type=memory.memory_type,
         created_at=memory.created_at,
+        leased=memory.leased,
     )
 
 

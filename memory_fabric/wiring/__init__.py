@@ -11,6 +11,7 @@ runs/           checkpoints of fine-tuning runs, sealed to the site itself
 run/            lock and local socket
 """
 
+from memory_fabric.adapters.package_file import PackageWriter, read_packages
 from memory_fabric.adapters.rows import Row, count_rows, read_rows
 from memory_fabric.adapters.training import TINY_MODEL, WorkerTrainer
 from memory_fabric.adapters.transport import LocalSocket, bindable
@@ -31,6 +32,7 @@ __all__ = [
     "TINY_MODEL",
     "Home",
     "LocalSocket",
+    "PackageWriter",
     "Row",
     "WorkerTrainer",
     "audit_home",
@@ -42,6 +44,7 @@ __all__ = [
     "installed_policies",
     "open_home",
     "reach",
+    "read_packages",
     "read_rows",
     "starter_policies",
     "test_policies",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.embedders import embedder_by_id
 from memory_fabric.adapters.files import replace_file
+from memory_fabric.adapters.generators import choose
 from memory_fabric.adapters.iso3166 import check_region
 from memory_fabric.adapters.keystore import SqliteKeyStore
 from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.adapters.lock import HomeLock
+from memory_fabric.adapters.packing import ArrowPacking
 from memory_fabric.adapters.redactor import PatternRedactor
 from memory_fabric.adapters.rootkey import FileKeyProvider
 from memory_fabric.adapters.roster import RosterFile
@@ -28,8 +31,9 @@ from memory_fabric.core.access import BUILDABLE
 from memory_fabric.core.errors import EmbedderMismatch, HomeError, InputError
 from memory_fabric.core.labels import LabelClass
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import Clock, Embedder, Trainer
+from memory_fabric.core.ports import Clock, Embedder, Generator, Trainer
 from memory_fabric.flows import opening
+from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.terms import record_terms
 from memory_fabric.flows.warm import warm
@@ -45,6 +49,7 @@ from memory_fabric.vault.identity import (
 )
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.letters import Letters
+from memory_fabric.vault.packages import Packages
 from memory_fabric.vault.vault import Vault
 from memory_fabric.wiring.create import ACCEPTED_GRID, GRID_SECRET, site_card
 from memory_fabric.wiring.paths import Paths, model_directory
@@ -79,6 +84,7 @@ class Home:
         clock: Clock,
         progress: Progress | None,
         embedder: Embedder | None,
+        generator: Generator | None = None,
         trainer: Trainer | None = None,
     ) -> None:
         self.path = paths.root
@@ -87,6 +93,8 @@ class Home:
         self.loaded: opening.Loaded | None = None
         self._paths = paths
         self._lock = lock
+        self._choosing = threading.Lock()
+        self._model = generator
         settings = load_settings(paths.settings)
         self._store = SqliteKeyStore(paths.keyring)
         provider = FileKeyProvider(paths.root_key)
@@ -106,6 +114,7 @@ class Home:
             paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor
         )
         self._neighbours = Neighbours(_open_peer)
+        unsealer = Unsealer(keyring.secret(SEALING_SECRET))
         self.node: Node = Node(
             settings=settings,
             me=me,
@@ -115,6 +124,7 @@ class Home:
             keyring=keyring,
             stack=LanceStack(paths.stack, durable=self._ledger.stack_version),
             copy=MemorySearchCopy(embedder.dim),
+            leased=MemorySearchCopy(embedder.dim),
             ledger=self._ledger,
             embedder=embedder,
             duties=Duties(PatternRedactor(), embedder),
@@ -125,12 +135,21 @@ class Home:
                 lambda: self.node.roster,
                 clock,
             ),
+            packages=Packages(
+                settings.site_id,
+                signer,
+                unsealer,
+                lambda: self.node.roster,
+                clock,
+                ArrowPacking(),
+            ),
             transport=self._neighbours,
             trainer=trainer or self._worker,
             clock=clock,
             purposes=rulebook.home.purposes,
             specials=rulebook.home.specials,
             check_region=check_region,
+            generator=self._generator,
         )
 
     def __enter__(self) -> Home:
@@ -145,8 +164,11 @@ class Home:
         self.close()
 
     def close(self) -> None:
-        """Release the files, the lock and the training worker."""
+        """Release the files and the lock, and end the model's and the trainer's processes."""
         self._worker.close()
+        with self._choosing:
+            if self._model:
+                self._model.close()
         self._neighbours.close()
         self._ledger.close()
         self._store.close()
@@ -157,6 +179,7 @@ class Home:
         which rules and which label classes the decisions from now on are about.
         """
         self.loaded = opening.load(self.node, self.progress)
+        drop_expired(self.node)
         record_terms(self.node)
 
     def warm(self) -> int:
@@ -198,6 +221,13 @@ class Home:
     def link(self, address: str) -> dict[str, Any]:
         """Make another site known to this one, and the whole grid to both."""
         return link_homes(self, address, _open_unloaded)
+
+    def _generator(self) -> Generator | None:
+        """The language model, chosen with the first question: a damaged one stops nothing else."""
+        with self._choosing:
+            if self._model is None:
+                self._model = choose(self.node.settings.model, model_directory())
+            return self._model
 
     # --- the roster --------------------------------------------------------------------------
 
@@ -319,6 +349,7 @@ def open_home(
     clock: Clock | None = None,
     load: bool = True,
     embedder: Embedder | None = None,
+    generator: Generator | None = None,
     trainer: Trainer | None = None,
 ) -> Home:
     """Open a home and lock it.
@@ -329,6 +360,7 @@ def open_home(
         clock: the system's where left out.
         load: false to leave the searchable copy empty, for ``site verify``.
         embedder: the one that the home was made with, where that is none of those that come along.
+        generator: a language model of one's own; that of ``site.toml`` where left out.
         trainer: in place of a worker of the home's own; not closed with it.
 
     Raises:
@@ -344,7 +376,7 @@ def open_home(
     lock = HomeLock(paths.lock)
     lock.acquire(wait)
     try:
-        home = Home(paths, lock, clock or SystemClock(), progress, embedder, trainer)
+        home = Home(paths, lock, clock or SystemClock(), progress, embedder, generator, trainer)
     except BaseException:
         lock.release()
         raise

@@ -8,14 +8,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from memory_fabric.adapters.ledger import SqlLedger
-from memory_fabric.core.access import Requester, Role
+from memory_fabric.core.access import Form, Plan, Requester, Role
 from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
+from memory_fabric.core.labels import Consent, DataClass, LabelClass
+from memory_fabric.core.lease import Lease, LeasedRow, LeaseState, lease_digests
 from memory_fabric.core.merkle import leaf_hash, root_from_inclusion
+from memory_fabric.core.places import Region
 from memory_fabric.core.ports import App, Ledger
 from memory_fabric.core.receipt import Outcome, Receipt, records_root, touched
 from memory_fabric.core.records import CatalogChange, CatalogEntry
@@ -215,3 +219,42 @@ def test_apps(ledger: Ledger) -> None:
     assert ledger.app("k1") is None
     assert ledger.apps() == [first]
     assert ledger.verify() == []
+
+
+def lease(name: str = "lease-1", state: LeaseState = LeaseState.SENT, **fields: Any) -> Lease:
+    known: dict[str, Any] = {
+        "package": "package-1", "sequence": 1, "manifest": "m" * 64,
+        "origin": "fra-1", "destination": "lon-1", "tenant": "acme", "purpose": "care",
+        "label_class": LabelClass(
+            Region("DE"), "acme", DataClass.CONFIDENTIAL, True, frozenset(), frozenset({"care"}),
+            Consent.NONE,
+        ),
+        "form": Form.VECTORS_ONLY, "plan": Plan(), "rules": ("eu-adequacy",),
+        "expires_at": datetime(2026, 1, 2, tzinfo=UTC),
+        "rows": (LeasedRow("row-1", b"\x01" * 16, 1, state),),
+    }  # fmt: skip
+    return Lease(id=name, **{**known, **fields})
+
+
+def leasing(*leases: Lease) -> Receipt:
+    return replace(receipt(act="export"), facts={"leases": lease_digests(leases)})
+
+
+def test_leases_stand_in_their_newest_state_in_the_order_of_their_making(ledger: Ledger) -> None:
+    first, second = lease("b"), lease("a", origin="lon-1", destination="fra-1")
+    ledger.commit(leasing(first, second), None, [first, second])
+    assert ledger.leases() == [first, second]
+    ended = lease("b", LeaseState.ENDED)
+    ledger.commit(leasing(ended), None, [ended])
+    assert ledger.leases() == [ended, second]
+    assert ledger.leases(origin="fra-1") == [ended]
+    assert ledger.leases(destination="fra-1") == [second]
+    assert ledger.leases(origin="fra-1", destination="fra-1") == []
+    assert ledger.verify() == []
+
+
+def test_a_receipt_accounts_for_the_leases_that_it_changes(ledger: Ledger) -> None:
+    for claimed, changed in (([], [lease()]), ([lease()], []), ([lease()], [lease("other")])):
+        with pytest.raises(ValueError, match="accounts"):
+            ledger.commit(leasing(*claimed), None, changed)
+    assert ledger.leases() == []

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
+from memory_fabric.core.lease import Lease, lease_digests
 from memory_fabric.core.merkle import EMPTY_ROOT, Tree
 from memory_fabric.core.ports import App, InclusionProof
 from memory_fabric.core.receipt import (
@@ -31,19 +32,28 @@ class MemoryLedger:
         self._receipts: list[Receipt] = []
         self._live: dict[bytes, CatalogEntry] = {}
         self._apps: dict[str, App] = {}
+        self._leases: dict[str, Lease] = {}
         self._checkpoint = self._signed()
         self.stack_version = 0
 
-    def commit(self, receipt: Receipt, change: CatalogChange | None = None) -> Committed:
+    def commit(
+        self,
+        receipt: Receipt,
+        change: CatalogChange | None = None,
+        leases: Sequence[Lease] = (),
+    ) -> Committed:
         claim = records_root(touched(change))
         if receipt.site != self._site_id or (receipt.records_root or EMPTY_ROOT.hex()) != claim:
             raise ValueError("a receipt accounts for exactly its own site's change")
+        if receipt.facts.get("leases", {}) != lease_digests(leases):
+            raise ValueError("a receipt accounts for exactly the leases it changes")
         with self._lock:
             if any(known.id == receipt.id for known in self._receipts):
                 raise InputError("receipt-exists", "The log has a receipt with this id.")
             if change:
                 self._live = self._applied(change)
                 self.stack_version = change.stack_version
+            self._leases |= {lease.id: lease for lease in leases}
             self._tree.append(receipt.leaf)
             self._receipts.append(receipt)
             self._checkpoint = self._signed()
@@ -82,6 +92,13 @@ class MemoryLedger:
         rebuilt = Tree(receipt.leaf for receipt in self._receipts)
         whole = rebuilt.root() == self._checkpoint.root
         return [] if whole else [Damage("memory", "its receipts are not those it signed")]
+
+    def leases(self, *, origin: str | None = None, destination: str | None = None) -> list[Lease]:
+        return [
+            lease
+            for lease in self._leases.values()
+            if origin in (None, lease.origin) and destination in (None, lease.destination)
+        ]
 
     def add_app(self, app: App) -> None:
         known = [app.name for app in self._apps.values()]

@@ -120,6 +120,10 @@ class BruteSearchCopy:
         found = next(named, None)
         return found and replace(found, text="", vector=b"")
 
+    def row(self, rid: bytes) -> IndexRow | None:
+        found = self._rows.get(rid)
+        return found and replace(found, text="", vector=b"")
+
     def of_subject(self, tenant: str, subject: str) -> list[IndexRow]:
         about = (one for one in self._of(tenant) if subject in one.label.subjects)
         return [replace(one, text="", vector=b"") for one in about]

@@ -100,10 +100,26 @@ class PurposeQuery(Strict):
     purpose: Purpose = optional()
 
 
+class GivenUp(Shape):
+    """What another site had on a lease and removed."""
+
+    site: str
+    rows: int
+    receipt: Receipt
+
+
+class Leases(Shape):
+    """Leases that ended with an act: exports that other sites had to give up."""
+
+    ended: list[GivenUp]
+    overdue: list[Unreachable] = optional(description="Sites that are asked again later.")
+
+
 class Changed(Shape):
     """What a change of label did."""
 
     changed: int = Field(description="Memories that carry the new label.")
+    leases: Leases = optional(description="What other sites gave up for it.")
     receipt: Receipt
 
 
@@ -130,6 +146,7 @@ class Erased(Shape):
     elsewhere: list[ErasedElsewhere]
     withheld: list[Withheld] = Field(description="Sites that were not told, or that refused.")
     unreachable: list[Unreachable] = optional(description="Sites to be told again.")
+    leases: Leases = optional(description="What other sites gave up for it.")
     remains: list[str] = Field(description="What is not gone yet, or not by this, in words.")
     receipt: Receipt
 

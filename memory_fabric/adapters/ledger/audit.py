@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection
 
-from memory_fabric.adapters.ledger import apps, catalog
+from memory_fabric.adapters.ledger import apps, catalog, leases
 from memory_fabric.adapters.ledger.anchor import Anchor
 from memory_fabric.adapters.ledger.database import Database
 from memory_fabric.adapters.ledger.log import check_owner, read_checkpoint, read_log
@@ -41,6 +41,7 @@ def _faults(
     log = read_log(database, connection)
     yield from log.faults
     yield from catalog.faults(database, connection, log.claims)
+    yield from leases.faults(database, connection, site_id, public_key, log.leases)
     checkpoint = read_checkpoint(database, connection, site_id)
     if checkpoint.size != log.tree.size:
         yield f"it holds {log.tree.size} receipts, its checkpoint covers {checkpoint.size}"

@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Row, Select, create_engine, event
+from sqlalchemy import CompoundSelect, Connection, Row, Select, create_engine, event, inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from memory_fabric.adapters.files import sync
-from memory_fabric.adapters.ledger.tables import TABLES
+from memory_fabric.adapters.ledger.tables import LEASE, TABLES
 from memory_fabric.core.errors import HomeError, IntegrityViolated, Unavailable
 
 _PRAGMAS = (
@@ -83,6 +83,19 @@ class Database:
             sync(self.file.parent)
         with self.writing() as connection:
             SQLModel.metadata.create_all(connection, tables=list(TABLES))
+
+    def complete(self) -> None:
+        """Add tables that an older version did not have; nothing where none is missing.
+
+        Raises:
+            IntegrityViolated: ``ledger-damaged``.
+            Unavailable: ``ledger-unwritable``.
+        """
+        with self.reading() as connection:
+            known = set(inspect(connection).get_table_names())
+        if "lease" not in known and "meta" in known:
+            with self.writing() as connection:
+                SQLModel.metadata.create_all(connection, tables=[LEASE])
 
     def close(self) -> None:
         """Let go of the database."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -13,6 +13,8 @@ from memory_fabric.adapters.ledger import apps, catalog
 from memory_fabric.adapters.ledger.anchor import Anchor
 from memory_fabric.adapters.ledger.audit import audit
 from memory_fabric.adapters.ledger.database import Database
+from memory_fabric.adapters.ledger.leases import put as put_leases
+from memory_fabric.adapters.ledger.leases import read as read_leases
 from memory_fabric.adapters.ledger.log import check_owner, parse, read_checkpoint, read_log
 from memory_fabric.adapters.ledger.tables import (
     CHECKPOINT,
@@ -22,6 +24,7 @@ from memory_fabric.adapters.ledger.tables import (
 )
 from memory_fabric.adapters.signatures import is_signed
 from memory_fabric.core.errors import HomeError, InputError, NotFound
+from memory_fabric.core.lease import Lease, lease_digests
 from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
 from memory_fabric.core.ports import App, InclusionProof
 from memory_fabric.core.receipt import (
@@ -109,7 +112,9 @@ class SqlLedger:
                 ``ledger-anchor-damaged``.
             Unavailable: ``ledger-unreadable``.
         """
-        return cls(_existing(where, anchor), Anchor(anchor), site_id, sign, public_key)
+        database = _existing(where, anchor)
+        database.complete()
+        return cls(database, Anchor(anchor), site_id, sign, public_key)
 
     @staticmethod
     def audit(where: str | Path, site_id: str, public_key: bytes, anchor: Path) -> list[Damage]:
@@ -129,20 +134,28 @@ class SqlLedger:
         """Let go of the database."""
         self._database.close()
 
-    def commit(self, receipt: Receipt, change: CatalogChange | None = None) -> Committed:
-        """Append a receipt, apply the change to the catalog, sign the new root: one transaction.
+    def commit(
+        self,
+        receipt: Receipt,
+        change: CatalogChange | None = None,
+        leases: Sequence[Lease] = (),
+    ) -> Committed:
+        """Append a receipt, apply the change to the catalog, put the leases in the place of those
+        with their ids, sign the new root: one transaction.
 
         Raises:
             IntegrityViolated: ``ledger-rolled-back``, ``ledger-damaged``: the database is not
                 where this process left it.
             InputError: ``receipt-exists``.
             Unavailable: ``ledger-unwritable``; nothing was committed.
-            ValueError: the receipt's ``records_root`` is not that of the change, or its site is
+            ValueError: the receipt does not account for the change or the leases, or its site is
                 another.
         """
         claim = records_root(touched(change))
         if receipt.site != self._site_id or (receipt.records_root or EMPTY_ROOT.hex()) != claim:
             raise ValueError("a receipt accounts for exactly its own site's change")
+        if receipt.facts.get("leases", {}) != lease_digests(leases):
+            raise ValueError("a receipt accounts for exactly the leases it changes")
         body = receipt.canonical()
         leaf = leaf_hash(body)
         with self._committing:
@@ -155,6 +168,7 @@ class SqlLedger:
                 _append(connection, last.size, receipt, body, leaf)
                 if change:
                     catalog.apply(self._database, connection, change, last.size)
+                put_leases(connection, leases, self._site_id, self._sign)
                 _replace(connection, checkpoint, change)
             self._tree.append(leaf)
             self._checkpoint = checkpoint
@@ -229,6 +243,20 @@ class SqlLedger:
         with self._committing:
             damages = audit(self._database, self._anchor, self._site_id, self._public_key)
         return damages
+
+    def leases(self, *, origin: str | None = None, destination: str | None = None) -> list[Lease]:
+        """Leases in their newest state, in the order of their making.
+
+        Raises:
+            IntegrityViolated: ``ledger-damaged``: one is not as the site wrote it.
+        """
+        with self._database.reading() as connection:
+            return list(
+                read_leases(
+                    self._database, connection, self._site_id, self._public_key,
+                    origin, destination,
+                )
+            )  # fmt: skip
 
     def add_app(self, app: App) -> None:
         """Store an app, or ``InputError`` (``app-exists``)."""

@@ -22,11 +22,13 @@ class Log:
     Attributes:
         tree: over the leaves recomputed from the receipts' bytes.
         claims: index and ``records_root`` of each receipt that wrote or removed records.
+        leases: the newest digest of each lease that a receipt names.
         faults: what is wrong with single receipts.
     """
 
     tree: Tree = field(default_factory=Tree)
     claims: dict[int, str] = field(default_factory=dict)
+    leases: dict[str, str] = field(default_factory=dict)
     faults: list[str] = field(default_factory=list)
 
 
@@ -54,6 +56,7 @@ def read_log(database: Database, connection: Connection) -> Log:
         claim = receipt.get("records_root")
         if claim not in (None, EMPTY_ROOT.hex()):
             log.claims[row.leaf] = claim
+        log.leases |= receipt.get("facts", {}).get("leases", {})
     return log
 
 

@@ -69,7 +69,21 @@ class AppRow(SQLModel, table=True):
     signature: bytes
 
 
-TABLES = META, RECEIPT, CHECKPOINT, CATALOG, APP = tuple(
-    SQLModel.metadata.tables[name] for name in ("meta", "receipt", "checkpoint", "catalog", "app")
+class LeaseRow(SQLModel, table=True):
+    """One lease in its newest state, given or taken, signed by the site."""
+
+    __tablename__ = "lease"
+
+    number: int | None = Field(default=None, primary_key=True, sa_type=_Big)
+    id: str = Field(sa_type=Text, unique=True)
+    origin: str = Field(sa_type=Text, index=True)
+    destination: str = Field(sa_type=Text, index=True)
+    body: str = Field(sa_type=Text)
+    signature: bytes
+
+
+TABLES = META, RECEIPT, CHECKPOINT, CATALOG, APP, LEASE = tuple(
+    SQLModel.metadata.tables[name]
+    for name in ("meta", "receipt", "checkpoint", "catalog", "app", "lease")
 )
 """The same tables as queries name them."""

@@ -106,6 +106,12 @@ class MemorySearchCopy:
         with self._lock.reading():
             return self._rows.named(tenant, memory_id)
 
+    def row(self, rid: bytes) -> IndexRow | None:
+        """The row of a record, without its text and vector (both empty)."""
+        with self._lock.reading():
+            slot = self._rows.slot(rid)
+            return None if slot is None else self._rows.row(slot)
+
     def of_subject(self, tenant: str, subject: str) -> list[IndexRow]:
         """The rows of all memories about a subject, without texts and vectors (both empty)."""
         with self._lock.reading():

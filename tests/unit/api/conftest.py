@@ -15,6 +15,7 @@ from memory_fabric_api import create_app
 
 from memory_fabric import operations
 from memory_fabric.wiring import Home, create_home, open_home
+from tests.fakes.generator import ScriptedGenerator
 
 PRIMITIVES: dict[str, type | tuple[type, ...]] = {
     "string": str,
@@ -94,7 +95,7 @@ def key_for(home: Home, name: str, tenant: str = "acme", **granted: Any) -> str:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     path: Path = tmp_path_factory.mktemp("api") / "fra-1"
     create_home(path, site_id="fra-1", region="DE", tenants=["acme", "globex"])
-    with open_home(path) as opened:
+    with open_home(path, generator=ScriptedGenerator()) as opened:
         yield opened
 
 

@@ -26,6 +26,8 @@ def test_it_describes_what_the_contract_names(calls: dict[str, Any]) -> None:
         "PATCH /v1/memories/{id}",
         "DELETE /v1/memories/{id}",
         "POST /v1/search",
+        "POST /v1/ask",
+        "POST /v1/context",
         "POST /v1/erasures",
         "GET /v1/receipts",
         "GET /v1/receipts/{id}",
