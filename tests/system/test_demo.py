@@ -111,7 +111,8 @@ def test_the_erased_person_is_gone_from_the_kept_homes(
     assert not any(erased["pieces_after"].values())
     words = ("recall", "hotline", "--purpose", "support", "--subject", "Katrin Vossberg")
     assert cli(kept / "vir-1", *words).json["results"] == []
-    assert sorted(path.name for path in kept.iterdir()) == ["fra-1", "lon-1", "lyo-1", "vir-1"]
+    homes = sorted(path.name for path in kept.iterdir() if path.is_dir())
+    assert homes == ["fra-1", "lon-1", "lyo-1", "vir-1"]
     assert cli(kept / "fra-1", "site", "verify").code == 0
 
 
