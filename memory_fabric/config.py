@@ -103,6 +103,8 @@ class Settings:
         instruments: transfer instruments signed, with their last valid day or ``""``.
         memberships: blocs the site itself belongs to, with their last valid day or ``""``.
         transfer_risk_assessed: whether a transfer impact assessment is on file.
+        aggregators: sites that this one takes training tasks from, besides itself.
+        training_model: name or path of the base model to train; empty for the default one.
         model: what `ask` is answered with.
     """
 
@@ -115,6 +117,8 @@ class Settings:
     instruments: Mapping[str, str] = field(default_factory=dict)
     memberships: Mapping[str, str] = field(default_factory=dict)
     transfer_risk_assessed: bool = False
+    aggregators: frozenset[str] = frozenset()
+    training_model: str = ""
     model: ModelSettings = ModelSettings()
 
     def __post_init__(self) -> None:
@@ -225,7 +229,8 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
     site = _known(document["site"], "site", {
         "id", "region", "tier", "instruments", "memberships", "transfer_risk_assessed",
     })  # fmt: skip
-    _known(document, "site.toml", {"site", "tenants", "plans", "labels", "model"})
+    _known(document, "site.toml", {"site", "tenants", "plans", "labels", "model", "training"})
+    training = _known(document.get("training", {}), "training", {"aggregators", "model"})
     labels = _known(document.get("labels", {}), "labels", {"classes"})
     region = Region(site["region"])
     names = {item.name for item in fields(Tenant)} - {"name"}
@@ -266,6 +271,8 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
         instruments=dict(site.get("instruments", {})),
         memberships=dict(site.get("memberships", {})),
         transfer_risk_assessed=bool(site.get("transfer_risk_assessed", False)),
+        aggregators=frozenset(check_name(name, "site") for name in training.get("aggregators", ())),
+        training_model=str(training.get("model", "")),
         model=ModelSettings(**_known(document.get("model", {}), "model", model_names)),
     )
 
@@ -335,6 +342,19 @@ def with_classes(text: str, added: Iterable[LabelClass]) -> str:
     for item in added:
         row = {name: value for name, value in item.to_json().items() if name != "legal_hold"}
         classes.add_line(_inline(row), indent="  ")
+    return tomlkit.dumps(document)
+
+
+def with_training(text: str, aggregators: Iterable[str], model: str | None = None) -> str:
+    """The text of a ``site.toml`` that takes training tasks from these sites besides those named
+    there already; with another base model where one is given.
+    """
+    document = tomlkit.parse(text)
+    training = document.setdefault("training", tomlkit.table())
+    named = {*training.get("aggregators", ()), *aggregators}
+    training["aggregators"] = sorted(named)
+    if model is not None:
+        training["model"] = model
     return tomlkit.dumps(document)
 
 

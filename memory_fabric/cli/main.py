@@ -15,6 +15,8 @@ from memory_fabric.cli import (
     ask,
     demo,
     export,
+    federation,
+    finetune,
     forget,
     label,
     lease,
@@ -65,6 +67,8 @@ program.add_typer(export.commands, name="export")
 program.add_typer(lease.commands, name="lease")
 program.add_typer(policy.commands, name="policy")
 program.add_typer(receipts.commands, name="receipts")
+program.add_typer(federation.commands, name="federation")
+program.add_typer(finetune.commands, name="finetune")
 
 
 def main(arguments: list[str] | None = None) -> None:

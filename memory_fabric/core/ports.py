@@ -25,6 +25,7 @@ from memory_fabric.core.records import (
     Scope,
     SealedRecord,
 )
+from memory_fabric.core.training import Adapter, Lesson, Task
 
 
 class Clock(Protocol):
@@ -395,5 +396,42 @@ class Transport(Protocol):
 
         Raises:
             Unavailable: ``site-unreachable``.
+        """
+        ...
+
+
+class Trainer(Protocol):
+    """Trains adapters of one base model. Adapters are safetensors bytes, by name of layer."""
+
+    @property
+    def model(self) -> str:
+        """What people call the base model."""
+        ...
+
+    @property
+    def model_id(self) -> str:
+        """Hash of its weights and tokenizer, hexadecimal.
+
+        Raises:
+            Unavailable: ``model-missing``.
+        """
+        ...
+
+    def initial(self, adapter: Adapter, seed: int) -> bytes:
+        """A new adapter of that shape, which changes nothing yet.
+
+        Raises:
+            Unavailable: ``training-not-installed``, ``trainer-lost``.
+        """
+        ...
+
+    def train(
+        self, task: Task, arrays: bytes, texts: Sequence[str], heldout: Sequence[str]
+    ) -> Lesson:
+        """Measure the loss of an adapter on ``heldout``, then train it on ``texts``.
+
+        Raises:
+            InputError: ``adapter-misshaped``.
+            Unavailable: ``training-not-installed``, ``trainer-lost``, ``training-late``.
         """
         ...

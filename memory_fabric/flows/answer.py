@@ -22,6 +22,7 @@ from memory_fabric.flows.messages import (
 )
 from memory_fabric.flows.node import Node, accountable, count_forms, plans_json, recorded
 from memory_fabric.flows.take_in import answer_package
+from memory_fabric.flows.train import train_for
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Shown, release
 from memory_fabric.vault.letters import Letter
@@ -115,6 +116,7 @@ def _searchable(node: Node, query: Shown) -> tuple[str | None, Vector]:
 _ANSWERS: Mapping[str, Callable[[Node, Letter], bytes]] = {
     "recall": _recall,
     "erase": erase_for,
+    "train": train_for,
     "fetch": fetch_for,
     "lease-end": end_for,
 }

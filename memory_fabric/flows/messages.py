@@ -17,7 +17,7 @@ from memory_fabric.flows import strangers
 from memory_fabric.flows.reading import Filters
 from memory_fabric.gate.permits import Shown
 
-_MISREAD = (
+MISREAD = (
     KeyError,
     TypeError,
     ValueError,
@@ -83,7 +83,7 @@ def question_from(body: Mapping[str, Any], sender: str) -> Question:
                 threshold=strangers.number(body["threshold"]),
             ),
         )
-    except _MISREAD:
+    except MISREAD:
         raise malformed() from None
 
 
@@ -112,7 +112,7 @@ def erasure_from(body: Mapping[str, Any], sender: str) -> Notice:
     """
     try:
         return Notice(neighbour(sender, body), _hint_from(body["hint"]))
-    except _MISREAD:
+    except MISREAD:
         raise malformed() from None
 
 
@@ -183,7 +183,7 @@ def answer_from(body: Mapping[str, Any], limit: int) -> Reply:
             withheld=tuple(strangers.rule(item) for item in body["withheld"]),
             receipt=strangers.receipt_id(body["receipt"]),
         )
-    except _MISREAD:
+    except MISREAD:
         raise malformed() from None
 
 
@@ -192,7 +192,7 @@ def only_item(body: Mapping[str, Any]) -> Shown:
     try:
         (item,) = body["items"]
         return strangers.shown(item)
-    except _MISREAD:
+    except MISREAD:
         raise malformed() from None
 
 
@@ -221,7 +221,7 @@ def erased_from(body: Mapping[str, Any]) -> Told | tuple[Rule, ...]:
             strangers.count(body["keys"]),
             strangers.receipt_id(body["receipt"]),
         )
-    except _MISREAD:
+    except MISREAD:
         raise malformed() from None
 
 

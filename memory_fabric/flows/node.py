@@ -24,10 +24,12 @@ from memory_fabric.core.ports import (
     Ledger,
     SearchCopy,
     Stack,
+    Trainer,
     Transport,
 )
 from memory_fabric.core.receipt import Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
+from memory_fabric.flows.awaiting import Awaited
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Decisions, Gate
 from memory_fabric.vault.keyring import Keyring
@@ -45,7 +47,8 @@ class Node:
     ``opening.pen`` takes it. ``exporting`` lets one export run at a time. ``versions`` holds the
     version in force of each record that was changed since it was written. ``unsettled`` is true
     from the first step of such an act to its last: where it stays so, a disk was in the way.
-    ``generator`` gives the language model, if there is one.
+    ``generator`` gives the language model, if there is one. ``awaited`` holds, by run and site,
+    the training tasks that are out.
 
     ``copy`` holds the site's own memories and ``leased`` those that it has on a lease: only a
     recall that reaches beyond the site looks into the latter, and nothing else does.
@@ -66,6 +69,7 @@ class Node:
     letters: Letters
     packages: Packages
     transport: Transport
+    trainer: Trainer
     clock: Clock
     purposes: tuple[str, ...]
     specials: tuple[str, ...]
@@ -75,6 +79,7 @@ class Node:
     exporting: threading.Lock = field(default_factory=threading.Lock)
     versions: dict[bytes, int] = field(default_factory=dict)
     unsettled: bool = False
+    awaited: dict[tuple[str, str], Awaited] = field(default_factory=dict)
 
     def check_tenant(self, requester: Requester) -> str:
         """The one tenant a request is for, or ``tenant-missing``, ``tenant-unknown``."""

@@ -8,6 +8,13 @@ Each link can only be made from the one before it, by the room that owns the ste
     ledger.commit -> Committed    (the receipt is on stable storage)
     release()     -> Release      (the only thing that responses, letters and exporters take)
 
+A model update takes the same way under two permits, one to train and one to send:
+
+    vault.open    -> Opened         (what the permit to train covers)
+    trained()     -> Trained        (an update, tied to what it was trained on)
+    vault.clear_update -> ClearedUpdate (redeems the permit to send: it covers all of that)
+    release_update()   -> UpdateRelease (its receipt is in the log; only this is sealed and sent)
+
 Within one process this stops accidents and shortcuts, not hostile code: the wall against that is
 the process boundary and who holds the keys (``docs/internals/security.md``).
 """
@@ -241,3 +248,117 @@ def release(parts: Sequence[Discharged], receipt: Committed) -> Release:
     if not isinstance(receipt, Committed):
         raise TypeError("a release needs a committed receipt")
     return Release(_STAMP, tuple(parts), receipt)
+
+
+@dataclass(frozen=True, eq=False)
+class Trained(_Capability):
+    """A model update and the label classes of everything that went into it.
+
+    Attributes:
+        states: class states of all memories behind it, also of those behind earlier rounds.
+        arrays: the update; empty where only a loss was measured.
+        facts: what goes out beside it, JSON-ready.
+    """
+
+    origin: str
+    tenant: str
+    states: frozenset[ClassState]
+    arrays: bytes
+    facts: Mapping[str, Any]
+
+
+def trained(
+    data: Opened,
+    used: Sequence[OpenedMemory],
+    arrays: bytes,
+    facts: Mapping[str, Any],
+    now: datetime,
+) -> Trained:
+    """The trainer's step: an update from some of the memories that a permit to train opened."""
+    if not isinstance(data, Opened):
+        raise TypeError("only opened data is trained on")
+    if data.permit.act is not Act.TRAIN:
+        raise TypeError("only memories opened for training make an update")
+    if any(all(item is not opened for opened in data.items) for item in used):
+        raise TypeError("an update is made from what was opened, and from nothing else")
+    states = frozenset(item.memory.label.state(now) for item in used)
+    return Trained(_STAMP, data.permit.origin, data.permit.tenant, states, arrays, facts)
+
+
+@dataclass(frozen=True, eq=False)
+class TakenUpdate(_Capability):
+    """Another site's update, accepted under a permit to take it in."""
+
+    permit: Permit
+    states: frozenset[ClassState]
+    arrays: bytes
+
+
+def update_taken_in(
+    redeemed: Redeemed, states: frozenset[ClassState], arrays: bytes
+) -> TakenUpdate:
+    """The vault's step for an update that another site released to this one."""
+    if not isinstance(redeemed, Redeemed):
+        raise TypeError("only a redeemed permit takes anything in")
+    if redeemed.permit.act is not Act.TAKE_IN:
+        raise TypeError("only a redeemed permit takes an update in")
+    if not all(state in redeemed.permit.grants for state in states):
+        raise TypeError("an update is taken in whole or not at all")
+    return TakenUpdate(_STAMP, redeemed.permit, states, arrays)
+
+
+def combined(
+    origin: str, tenant: str, states: frozenset[ClassState], arrays: bytes, facts: Mapping[str, Any]
+) -> Trained:
+    """What aggregation made: an update that carries the classes of all that went into the run.
+
+    Args:
+        states: as the log of this site has them; empty for a new adapter, trained on nothing.
+    """
+    return Trained(_STAMP, origin, tenant, frozenset(states), arrays, facts)
+
+
+@dataclass(frozen=True, eq=False)
+class ClearedUpdate(_Capability):
+    """An update that may go to one site; not yet released, since its receipt is not in the log."""
+
+    permit: Permit
+    arrays: bytes
+    facts: Mapping[str, Any]
+
+
+def cleared(redeemed: Redeemed, update: Trained) -> ClearedUpdate:
+    """The vault's step: the permit to send covers every class that went into the update."""
+    if not isinstance(redeemed, Redeemed):
+        raise TypeError("only a redeemed permit clears an update")
+    if redeemed.permit.act is not Act.SEND_UPDATE:
+        raise TypeError("only a redeemed permit to send clears an update")
+    if not isinstance(update, Trained):
+        raise TypeError("only a trained update is cleared")
+    permit = redeemed.permit
+    if (permit.origin, permit.tenant) != (update.origin, update.tenant) or not all(
+        state in permit.grants for state in update.states
+    ):
+        raise PermitVoid(
+            "permit-void",
+            "A permit does not cover everything that an update was trained on; it was not sent.",
+            "Report it as a defect.",
+        )
+    return ClearedUpdate(_STAMP, permit, update.arrays, update.facts)
+
+
+@dataclass(frozen=True, eq=False)
+class UpdateRelease(_Capability):
+    """A model update that may leave: its receipt is already in the log."""
+
+    part: ClearedUpdate
+    receipt: Committed
+
+
+def release_update(part: ClearedUpdate, receipt: Committed) -> UpdateRelease:
+    """The last step of an update."""
+    if not isinstance(part, ClearedUpdate):
+        raise TypeError("only a cleared update is released")
+    if not isinstance(receipt, Committed):
+        raise TypeError("a release needs a committed receipt")
+    return UpdateRelease(_STAMP, part, receipt)

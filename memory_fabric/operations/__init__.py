@@ -42,6 +42,18 @@ from memory_fabric.operations.site import (
     status,
     verify_site,
 )
+from memory_fabric.operations.training import (
+    finetune_answer,
+    finetune_begin,
+    finetune_initial,
+    finetune_join,
+    finetune_load,
+    finetune_model,
+    finetune_relay,
+    finetune_runs,
+    finetune_save,
+    finetune_take,
+)
 from memory_fabric.operations.who import authenticate, operator
 from memory_fabric.wiring import Home
 
@@ -64,6 +76,16 @@ __all__ = [
     "export_run",
     "export_status",
     "export_take",
+    "finetune_answer",
+    "finetune_begin",
+    "finetune_initial",
+    "finetune_join",
+    "finetune_load",
+    "finetune_model",
+    "finetune_relay",
+    "finetune_runs",
+    "finetune_save",
+    "finetune_take",
     "forget",
     "get",
     "grid_accept",
@@ -93,6 +115,8 @@ OPERATIONS: Mapping[str, Operation] = {
         label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
         receipts_list, receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card,
         grid_accept, export_run, export_status, export_take, lease_list, lease_recall,
+        finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
+        finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
@@ -102,6 +126,8 @@ OPERATORS_ONLY = frozenset(
     for operation in (
         app_add, app_list, app_remove, classes_add, link, grid_card, grid_accept, verify_site,
         export_run, export_status, export_take, lease_list, lease_recall,
+        finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
+        finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
     )
 )  # fmt: skip
 """Operations that change or read the site itself; no API key of another role runs them."""

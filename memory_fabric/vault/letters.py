@@ -25,7 +25,7 @@ from memory_fabric.core.canonical import canonical
 from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound, Unavailable
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import Clock
-from memory_fabric.gate.permits import PermitVoid, Release
+from memory_fabric.gate.permits import PermitVoid, Release, UpdateRelease
 from memory_fabric.vault.binding import bind
 from memory_fabric.vault.identity import (
     SIGNATURE_BYTES,
@@ -122,12 +122,34 @@ class Letters:
         """
         way = (self._site_id, to.site_id)
         if any((part.permit.origin, part.permit.destination) != way for part in release.parts):
-            raise PermitVoid(
-                "release-misaddressed",
-                "Data released to one site was about to be sent to another; nothing was sent.",
-                "Report it as a defect.",
-            )
+            raise _misaddressed()
         return self._seal({**header, "items": items_json(release)}, to, reply_to)
+
+    def seal_update(
+        self,
+        release: UpdateRelease,
+        header: Mapping[str, Any],
+        *,
+        to: Site,
+        reply_to: Letter | None = None,
+    ) -> SealedLetter:
+        """A letter with a model update, to the site that it was released to.
+
+        Args:
+            release: the update that may leave, with the facts that go along.
+            header: JSON-ready; what the receiver needs beside it.
+            to: the receiver.
+            reply_to: the letter that this one answers.
+
+        Raises:
+            PermitVoid: ``release-misaddressed``: it was released to, or from, another site.
+        """
+        permit = release.part.permit
+        if (permit.origin, permit.destination) != (self._site_id, to.site_id):
+            raise _misaddressed()
+        arrays = base64.b64encode(release.part.arrays).decode()
+        update = {"facts": dict(release.part.facts), "arrays": arrays}
+        return self._seal({**header, "update": update}, to, reply_to)
 
     def seal_refusal(
         self, header: Mapping[str, Any], *, to: Site, reply_to: Letter
@@ -269,6 +291,14 @@ def items_json(release: Release) -> list[dict[str, Any]]:
         for part in release.parts
         for item in part.items
     ]
+
+
+def _misaddressed() -> PermitVoid:
+    return PermitVoid(
+        "release-misaddressed",
+        "Data released to one site was about to be sent to another; nothing was sent.",
+        "Report it as a defect.",
+    )
 
 
 def _forged() -> IntegrityViolated:

@@ -13,6 +13,7 @@ from memory_fabric.core.labels import ClassState
 from memory_fabric.core.memory import Memory
 from memory_fabric.core.records import RID_BYTES, IndexRow, SealedRecord
 from memory_fabric.gate.permits import (
+    ClearedUpdate,
     Discharged,
     Mint,
     Opened,
@@ -21,8 +22,12 @@ from memory_fabric.gate.permits import (
     PermitVoid,
     Redeemed,
     Shown,
+    TakenUpdate,
+    Trained,
+    cleared,
     opened,
     taken_in,
+    update_taken_in,
 )
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.sealing import Sealer
@@ -158,6 +163,28 @@ class Vault:
         redeemed = self._redeem(permit, now, frozenset({Act.TAKE_IN}))
         granted = [item for item in items if ClassState(item.label_class) in permit.grants]
         return taken_in(redeemed, granted)
+
+    def clear_update(self, permit: Permit, update: Trained, now: datetime) -> ClearedUpdate:
+        """Take a trained update into the chain towards its release to the permit's destination.
+
+        Raises:
+            PermitVoid: forged, altered, used, expired, not for sending updates, or it does not
+                cover every class that the update was trained on.
+        """
+        return cleared(self._redeem(permit, now, frozenset({Act.SEND_UPDATE})), update)
+
+    def take_in_update(
+        self, permit: Permit, states: frozenset[ClassState], arrays: bytes, now: datetime
+    ) -> TakenUpdate:
+        """Accept an update that another site released to this one: whole or not at all.
+
+        Raises:
+            PermitVoid: forged, altered, used, expired, not for taking in, or not covering it.
+        """
+        redeemed = self._redeem(permit, now, frozenset({Act.TAKE_IN}))
+        if not all(state in permit.grants for state in states):
+            raise _misused()
+        return update_taken_in(redeemed, states, arrays)
 
     def key_ids(self, tenant: str, subject: str) -> list[bytes]:
         """What to destroy to erase a subject: opaque ids, fit for a receipt."""

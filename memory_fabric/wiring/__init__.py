@@ -7,11 +7,13 @@ keys/           root.key, keyring.db (wrapped keys), ledger.checkpoint (anchor o
 stack/          the sealed LanceDB table
 ledger.db       catalog, receipts, apps
 bundle/         policies/ (installed), validated/ (the last that passed every check)
+runs/           checkpoints of fine-tuning runs, sealed to the site itself
 run/            lock and local socket
 """
 
 from memory_fabric.adapters.package_file import PackageWriter, read_packages
 from memory_fabric.adapters.rows import Row, count_rows, read_rows
+from memory_fabric.adapters.training import TINY_MODEL, WorkerTrainer
 from memory_fabric.adapters.transport import LocalSocket, bindable
 from memory_fabric.wiring.audit import audit_home
 from memory_fabric.wiring.create import create_home
@@ -27,10 +29,12 @@ from memory_fabric.wiring.policies import (
 
 __all__ = [
     "GRID_OPERATIONS",
+    "TINY_MODEL",
     "Home",
     "LocalSocket",
     "PackageWriter",
     "Row",
+    "WorkerTrainer",
     "audit_home",
     "bindable",
     "check_policies",

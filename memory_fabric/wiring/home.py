@@ -23,13 +23,15 @@ from memory_fabric.adapters.packing import ArrowPacking
 from memory_fabric.adapters.redactor import PatternRedactor
 from memory_fabric.adapters.rootkey import FileKeyProvider
 from memory_fabric.adapters.roster import RosterFile
+from memory_fabric.adapters.runs import SealedRuns
 from memory_fabric.adapters.search import MemorySearchCopy
-from memory_fabric.config import Settings, load_settings, with_classes
+from memory_fabric.adapters.training import DEFAULT_MODEL, WorkerTrainer
+from memory_fabric.config import Settings, load_settings, with_classes, with_training
 from memory_fabric.core.access import BUILDABLE
 from memory_fabric.core.errors import EmbedderMismatch, HomeError, InputError
 from memory_fabric.core.labels import LabelClass
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import Clock, Embedder, Generator
+from memory_fabric.core.ports import Clock, Embedder, Generator, Trainer
 from memory_fabric.flows import opening
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
@@ -38,7 +40,13 @@ from memory_fabric.flows.warm import warm
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Gate
 from memory_fabric.gate.permits import Mint
-from memory_fabric.vault.identity import SEALING_SECRET, SIGNING_SECRET, Signer, Unsealer
+from memory_fabric.vault.identity import (
+    SEALING_SECRET,
+    SIGNING_SECRET,
+    Signer,
+    Unsealer,
+    seal_to,
+)
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.letters import Letters
 from memory_fabric.vault.packages import Packages
@@ -77,6 +85,7 @@ class Home:
         progress: Progress | None,
         embedder: Embedder | None,
         generator: Generator | None = None,
+        trainer: Trainer | None = None,
     ) -> None:
         self.path = paths.root
         self.progress = progress
@@ -96,6 +105,9 @@ class Home:
         embedder = _embedder(me, embedder)
         self.embedder_name = embedder.name
         rulebook = load_rulebook(paths)
+        self._worker = WorkerTrainer(settings.training_model or DEFAULT_MODEL, model_directory())
+        unsealer = Unsealer(keyring.secret(SEALING_SECRET))
+        self.runs = SealedRuns(paths.runs, me.sealing_key, unsealer.unseal, seal_to)
         mint = Mint()
         gate = Gate(rulebook, roster, settings.plans, BUILDABLE, clock, mint)
         self._ledger = SqlLedger.open(
@@ -132,6 +144,7 @@ class Home:
                 ArrowPacking(),
             ),
             transport=self._neighbours,
+            trainer=trainer or self._worker,
             clock=clock,
             purposes=rulebook.home.purposes,
             specials=rulebook.home.specials,
@@ -151,7 +164,8 @@ class Home:
         self.close()
 
     def close(self) -> None:
-        """Release the files and the lock, and end the model's process."""
+        """Release the files and the lock, and end the model's and the trainer's processes."""
+        self._worker.close()
         with self._choosing:
             if self._model:
                 self._model.close()
@@ -195,6 +209,14 @@ class Home:
             record_terms(node)
             self._warm_if_served()
         return new
+
+    def join(self, aggregator: str) -> None:
+        """Take training tasks from a site of the roster, from now on."""
+        node = self.node
+        name = node.roster[aggregator].site_id
+        text = with_training(self._paths.settings.read_text("utf-8"), [name])
+        replace_file(self._paths.settings, text.encode(), durable=True)
+        node.settings = replace(node.settings, aggregators=node.settings.aggregators | {name})
 
     def link(self, address: str) -> dict[str, Any]:
         """Make another site known to this one, and the whole grid to both."""
@@ -328,6 +350,7 @@ def open_home(
     load: bool = True,
     embedder: Embedder | None = None,
     generator: Generator | None = None,
+    trainer: Trainer | None = None,
 ) -> Home:
     """Open a home and lock it.
 
@@ -338,6 +361,7 @@ def open_home(
         load: false to leave the searchable copy empty, for ``site verify``.
         embedder: the one that the home was made with, where that is none of those that come along.
         generator: a language model of one's own; that of ``site.toml`` where left out.
+        trainer: in place of a worker of the home's own; not closed with it.
 
     Raises:
         EmbedderMismatch: ``embedder-mismatch``, ``embedder-unknown``.
@@ -352,7 +376,7 @@ def open_home(
     lock = HomeLock(paths.lock)
     lock.acquire(wait)
     try:
-        home = Home(paths, lock, clock or SystemClock(), progress, embedder, generator)
+        home = Home(paths, lock, clock or SystemClock(), progress, embedder, generator, trainer)
     except BaseException:
         lock.release()
         raise

@@ -66,6 +66,11 @@ class Paths:
         return self.root / "run" / "lock"
 
     @property
+    def runs(self) -> Path:
+        """Checkpoints of fine-tuning runs that this site aggregates, sealed to itself."""
+        return self.root / "runs"
+
+    @property
     def socket(self) -> Path:
         """Where a served home listens."""
         return self.root / "run" / "site.sock"

@@ -1,0 +1,212 @@
+"""Flower as processes: a SuperLink beside the aggregating site, a SuperNode beside each site.
+
+TLS and registered keys always; no telemetry, no update check, no installer on either side.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import httpx
+
+from memory_fabric.core.errors import InputError, Unavailable
+from memory_fabric_federation.certificates import make_certificates, make_node_key
+
+FOLDER = "federation"
+"""Where a home keeps the transport's keys and Flower's own files."""
+_NAME = "memory-fabric"
+_STARTING = 60.0
+
+
+class Flower:
+    """Flower's programs, run for one home.
+
+    Args:
+        home: the site's home.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        self.folder = self.home / FOLDER
+        self._running: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def certificate(self) -> Path:
+        """The CA's certificate, which each node needs."""
+        return self.folder / "ca.crt"
+
+    def node_key(self) -> Path:
+        """The public half of this site's SuperNode key, made when first asked for."""
+        return make_node_key(self.folder)
+
+    def start_superlink(self, host: str, port: int) -> None:
+        """Start a SuperLink and wait until it answers.
+
+        Raises:
+            Unavailable: ``superlink-failed``.
+        """
+        make_certificates(self.folder, host)
+        settings = self.folder / "flwr"
+        settings.mkdir(mode=0o700, exist_ok=True)
+        (settings / "config.toml").write_text(
+            f'[superlink]\ndefault = "{_NAME}"\n\n[superlink.{_NAME}]\n'
+            f'address = "{host}:{port}"\nroot-certificates = "{self.certificate}"\n',
+            "utf-8",
+        )
+        process = self._start(
+            "flower-superlink",
+            "--ssl-ca-certfile", str(self.certificate),
+            "--ssl-certfile", str(self.folder / "server.crt"),
+            "--ssl-keyfile", str(self.folder / "server.key"),
+            "--enable-supernode-auth",
+            "--disable-runtime-dependency-installation",
+            "--host", host, "--port", str(port),
+            "--database", str(self.folder / "superlink.db"),
+        )  # fmt: skip
+        end = monotonic() + _STARTING
+        while monotonic() < end and process.poll() is None:
+            try:
+                address = f"https://{host}:{port}/health"
+                if httpx.get(address, verify=str(self.certificate)).is_success:
+                    return
+            except httpx.TransportError:
+                pass
+            sleep(0.3)
+        raise _failed("SuperLink", self.folder)
+
+    def register(self, public_key: Path) -> None:
+        """Let the node with this key connect to the SuperLink.
+
+        Raises:
+            InputError: ``node-key-refused``.
+        """
+        done = self._flwr("supernode", "register", str(public_key), _NAME)
+        if done.returncode and "already" not in (done.stdout + done.stderr).lower():
+            raise InputError(
+                "node-key-refused",
+                "The SuperLink does not take that key.",
+                "Name the node.pub that `memory-fabric federation join` made.",
+            )
+
+    def start_supernode(self, superlink: str, certificate: Path, port: int) -> None:
+        """Start a SuperNode that relays to this home's socket.
+
+        Args:
+            superlink: HOST:PORT.
+            certificate: the CA's.
+            port: of the node's own local API.
+        """
+        self.node_key()
+        socket = self.home / "run" / "site.sock"
+        process = self._start(
+            "flower-supernode",
+            "--root-certificates", str(certificate),
+            "--superlink", superlink,
+            "--port", str(port),
+            "--auth-supernode-private-key", str(self.folder / "node"),
+            "--node-config", f'socket="{socket}"',
+        )  # fmt: skip
+        sleep(1.0)
+        if process.poll() is not None:
+            raise _failed("SuperNode", self.folder)
+
+    def run(self, plan: dict[str, Any] | None, resume: str = "", app: Path | None = None) -> int:
+        """Submit the app to the SuperLink and wait for its end; Flower's exit code.
+
+        Args:
+            plan: of a new run; ``None`` to go on with ``resume``.
+            app: another app folder than the one that comes along.
+        """
+        told = base64.urlsafe_b64encode(json.dumps(plan).encode()).decode() if plan else ""
+        config = f'home="{self.home}" plan="{told}" resume="{resume}"'
+        folder = app or Path(str(files("memory_fabric_federation") / "finetune_app"))
+        return self._flwr("run", str(folder), _NAME, "--stream", "--run-config", config).returncode
+
+    def wait(self) -> None:
+        """Wait until one of the processes ends."""
+        while all(process.poll() is None for process in self._running):
+            sleep(0.5)
+
+    def stop(self) -> None:
+        """End the processes, with whatever they started."""
+        for process in self._running:
+            _signal(process, signal.SIGTERM)
+        for process in self._running:
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                _signal(process, signal.SIGKILL)
+                process.wait()
+        self._running.clear()
+
+    def _start(self, program: str, *words: str) -> subprocess.Popen[bytes]:
+        self.folder.mkdir(mode=0o700, exist_ok=True)
+        with (self.folder / f"{program}.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - programs and words are this module's
+                [_program(program), *words],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment(),
+                cwd=self.folder,
+                start_new_session=True,
+            )
+        self._running.append(process)
+        return process
+
+    def _flwr(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(  # noqa: S603 - programs and words are this module's
+            [_program("flwr"), *words],
+            capture_output=True,
+            text=True,
+            env=self._environment(),
+            cwd=self.folder,
+            check=False,
+        )
+
+    def _environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+            "FLWR_HOME": str(self.folder / "flwr"),
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+        }
+
+
+def _program(name: str) -> str:
+    beside = Path(sys.executable).parent / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise Unavailable(
+            "federation-not-installed",
+            f"{name} is not installed.",
+            "Install memory-fabric[federation].",
+        )
+    return found
+
+
+def _signal(process: subprocess.Popen[bytes], number: signal.Signals) -> None:
+    """To the process and its children: SuperLink and SuperNode start one for each task."""
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        return
+
+
+def _failed(what: str, folder: Path) -> Unavailable:
+    return Unavailable(
+        "superlink-failed",
+        f"The {what} did not start.",
+        f"Its log is in {folder}; look whether the port is taken.",
+    )
