@@ -37,7 +37,7 @@ help: ## print this list
 setup: $(DEV) ## install Memory Fabric and its tools into .venv
 	@echo 'Ready: $(BIN)/memory-fabric --help'
 
-demo: $(BASE) ## the whole story on this machine: three sites, three jurisdictions
+demo: $(BASE) ## the whole story on this machine: sites in four countries
 	@$(BIN)/memory-fabric demo $(ARGS)
 
 finetune: $(TRAIN) ## four sites train one model, and the rules keep one update at home (SEEDS=3)
