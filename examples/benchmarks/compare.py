@@ -15,7 +15,7 @@ from plaintext import Plaintext, batch
 from sealed import GivenVectors, Sealed
 from timing import Figure, Spread, in_turns, seconds, size_on_disk
 
-from memory_fabric.core.ports import Embedder
+from memory_fabric.core.model_ports import Embedder
 
 BATCHES = 10
 OPENINGS = 3

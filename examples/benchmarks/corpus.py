@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 
 from memory_fabric.core.memory import Vector
-from memory_fabric.core.ports import Embedder
+from memory_fabric.core.model_ports import Embedder
 
 Floats = npt.NDArray[np.float32]
 

@@ -26,8 +26,8 @@ from memory_fabric.adapters.embedders import MiniLmEmbedder, StaticEmbedder
 from memory_fabric.adapters.search import MemorySearchCopy
 from memory_fabric.core.labels import ClassState, DataClass, Label
 from memory_fabric.core.memory import MemoryType
+from memory_fabric.core.model_ports import Embedder
 from memory_fabric.core.places import Region
-from memory_fabric.core.ports import Embedder
 from memory_fabric.core.records import IndexRow, Scope
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

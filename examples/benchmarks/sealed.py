@@ -12,8 +12,8 @@ from memory_fabric.core.access import Requester
 from memory_fabric.core.drafts import Draft
 from memory_fabric.core.labels import ClassState, Consent, DataClass, LabelClass
 from memory_fabric.core.memory import Vector
+from memory_fabric.core.model_ports import Embedder
 from memory_fabric.core.places import Region
-from memory_fabric.core.ports import Embedder
 from memory_fabric.core.records import Scope
 from memory_fabric.flows.remember import remember
 from memory_fabric.wiring import create_home, open_home

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from memory_fabric.core.access import Act, Requester
 from memory_fabric.core.errors import Unavailable
-from memory_fabric.core.ports import Turn
+from memory_fabric.core.model_ports import Turn
 from memory_fabric.core.receipt import Committed, Outcome
 from memory_fabric.flows import reading
 from memory_fabric.flows.asking import Query, Withheld

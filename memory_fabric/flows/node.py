@@ -16,17 +16,9 @@ from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, Not
 from memory_fabric.core.labels import ClassState, Label, LabelClass
 from memory_fabric.core.lease import Lease, lease_digests
 from memory_fabric.core.memory import subject_name
+from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import (
-    Clock,
-    Embedder,
-    Generator,
-    Ledger,
-    SearchCopy,
-    Stack,
-    Trainer,
-    Transport,
-)
+from memory_fabric.core.ports import Clock, Ledger, SearchCopy, Stack, Transport
 from memory_fabric.core.receipt import Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
 from memory_fabric.flows.awaiting import Awaited

@@ -25,7 +25,8 @@ from typing import Any
 from memory_fabric.core.access import BUILDABLE, LADDER, Form
 from memory_fabric.core.errors import Unavailable
 from memory_fabric.core.memory import Memory, Vector
-from memory_fabric.core.ports import Embedder, Redactor
+from memory_fabric.core.model_ports import Embedder
+from memory_fabric.core.ports import Redactor
 from memory_fabric.gate.permits import Discharged, Opened, OpenedMemory, Shown, discharged
 
 

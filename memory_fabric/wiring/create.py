@@ -17,8 +17,8 @@ from memory_fabric.adapters.rootkey import FileKeyProvider
 from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.config import Settings, Tenant, new_document, starter_classes
 from memory_fabric.core.errors import HomeError, InputError
+from memory_fabric.core.model_ports import Embedder
 from memory_fabric.core.places import Roster, Site, Tier, check_name
-from memory_fabric.core.ports import Embedder
 from memory_fabric.vault.identity import (
     SEALING_SECRET,
     SIGNING_SECRET,

@@ -30,8 +30,9 @@ from memory_fabric.config import Settings, load_settings, with_classes, with_tra
 from memory_fabric.core.access import BUILDABLE
 from memory_fabric.core.errors import EmbedderMismatch, HomeError, InputError
 from memory_fabric.core.labels import LabelClass
+from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import Clock, Embedder, Generator, Trainer
+from memory_fabric.core.ports import Clock
 from memory_fabric.flows import opening
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from memory_fabric.adapters.embedders import MiniLmEmbedder, StaticEmbedder
-from memory_fabric.core.ports import Embedder
+from memory_fabric.core.model_ports import Embedder
 from tests.fakes.embedder import HashEmbedder
 
 TEXTS = [

@@ -9,7 +9,7 @@ import pytest
 
 from memory_fabric.adapters.generators import LlamaGenerator, packaged, tiny_generator
 from memory_fabric.core.errors import InputError
-from memory_fabric.core.ports import Generator, Turn
+from memory_fabric.core.model_ports import Generator, Turn
 from tests.fakes.generator import ScriptedGenerator
 
 ASKED = [Turn("system", "Answer."), Turn("user", "[1] The cat is grey.\n\nWhat is grey?")]

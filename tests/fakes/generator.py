@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 
 from memory_fabric.core.errors import InputError
-from memory_fabric.core.ports import Generated, Turn
+from memory_fabric.core.model_ports import Generated, Turn
 
 
 def top_note(prompt: str) -> str:

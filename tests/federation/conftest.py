@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from memory_fabric import operations
-from memory_fabric.core.ports import Trainer
+from memory_fabric.core.model_ports import Trainer
 from memory_fabric.wiring import TINY_MODEL, Home, WorkerTrainer, create_home, open_home
 from tests.fakes.trainer import FakeTrainer
 

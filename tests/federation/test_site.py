@@ -14,7 +14,7 @@ from safetensors.numpy import load, save
 
 from memory_fabric import operations
 from memory_fabric.core.errors import InputError, MemoryFabricError, NotGranted, Unavailable
-from memory_fabric.core.ports import Trainer
+from memory_fabric.core.model_ports import Trainer
 from memory_fabric.core.training import Adapter, Lesson, Task
 from memory_fabric.flows import train as flow
 from memory_fabric.wiring import TINY_MODEL, WorkerTrainer

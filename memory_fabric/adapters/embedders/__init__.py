@@ -9,7 +9,7 @@ from pathlib import Path
 from memory_fabric.adapters.embedders.minilm import MANIFEST, MiniLmEmbedder
 from memory_fabric.adapters.embedders.wordllama import StaticEmbedder
 from memory_fabric.core.errors import EmbedderMismatch
-from memory_fabric.core.ports import Embedder
+from memory_fabric.core.model_ports import Embedder
 
 __all__ = ["MiniLmEmbedder", "StaticEmbedder", "default_embedder", "embedder_by_id"]
 

@@ -12,7 +12,7 @@ from memory_fabric.adapters.generators.models import Weights, packaged, weights_
 from memory_fabric.adapters.generators.tiny import tiny_generator, tiny_load, write_tiny
 from memory_fabric.adapters.generators.transformers import TransformersGenerator, load_folder
 from memory_fabric.config import ModelSettings
-from memory_fabric.core.ports import Generator
+from memory_fabric.core.model_ports import Generator
 
 __all__ = [
     "FirstThatRuns",

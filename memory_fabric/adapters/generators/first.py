@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from memory_fabric.core.errors import Unavailable
-from memory_fabric.core.ports import Generated, Generator, Turn
+from memory_fabric.core.model_ports import Generated, Generator, Turn
 
 _PROBE = [Turn("user", "Hello")]
 

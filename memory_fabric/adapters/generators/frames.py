@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Sequence
 
 from memory_fabric.core.errors import InputError
-from memory_fabric.core.ports import Turn
+from memory_fabric.core.model_ports import Turn
 
 Messages = list[dict[str, str]]
 Tokenize = Callable[[str, bool], list[int]]

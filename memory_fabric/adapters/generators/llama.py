@@ -27,7 +27,7 @@ from memory_fabric.adapters.generators.frames import Messages, check_room, frame
 from memory_fabric.adapters.generators.models import Weights
 from memory_fabric.adapters.transport import bindable
 from memory_fabric.core.errors import Unavailable
-from memory_fabric.core.ports import Generated, Turn
+from memory_fabric.core.model_ports import Generated, Turn
 
 _WORKER = Path(__file__).with_name("llama_worker.py")
 _START = 120.0

@@ -14,7 +14,7 @@ from typing import Any
 from memory_fabric.adapters.embedders.files import name_of
 from memory_fabric.adapters.generators.frames import Messages, check_room, framed
 from memory_fabric.core.errors import Unavailable
-from memory_fabric.core.ports import Generated, Turn
+from memory_fabric.core.model_ports import Generated, Turn
 
 Load = Callable[[], tuple[Any, Any]]
 """Makes the model and its tokenizer, of ``transformers``."""

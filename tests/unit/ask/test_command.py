@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from memory_fabric.core.ports import Generator
+from memory_fabric.core.model_ports import Generator
 from tests.fakes.generator import ScriptedGenerator
 from tests.system.homes import cli, site
 

@@ -26,8 +26,8 @@ from memory_fabric.adapters.generators import (
 )
 from memory_fabric.config import ModelSettings, Settings, Tenant, load_settings, new_document
 from memory_fabric.core.errors import HomeError, IntegrityViolated, MemoryFabricError, Unavailable
+from memory_fabric.core.model_ports import Generated, Turn
 from memory_fabric.core.places import Region, Tier
-from memory_fabric.core.ports import Generated, Turn
 from tests.fakes.generator import ScriptedGenerator
 
 ASKED = [Turn("user", "hello")]
