@@ -154,6 +154,15 @@ def link(
     run.output.say(
         f"Linked {told['linked']} in {told['region']}; the grid: {', '.join(told['sites'])}."
     )
+    claims = told["claims"]
+    claimed = [*claims["memberships"], *claims["instruments"]]
+    if claims["transfer_risk_assessed"]:
+        claimed.append("a transfer impact assessment")
+    if claimed:
+        run.output.say(
+            f"It says of itself, and rules rely on it: {', '.join(claimed)}. Check that it is so.",
+            "yellow",
+        )
     for name, code in told["not_told"].items():
         run.output.say(f"{name} could not be told ({code}); link it again.", "yellow")
 

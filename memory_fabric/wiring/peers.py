@@ -198,6 +198,11 @@ def link_homes(home: OpenHome, address: str, opener: Opener) -> dict[str, Any]:
     return {
         "linked": site.site_id,
         "region": str(site.region),
+        "claims": {
+            "memberships": dict(site.memberships),
+            "instruments": dict(site.instruments),
+            "transfer_risk_assessed": site.transfer_risk_assessed,
+        },
         "sites": sorted(home.node.roster.sites),
         "told": told,
         "not_told": untold,
