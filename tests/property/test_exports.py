@@ -39,6 +39,7 @@ from tests.fakes.keystore import MemoryKeyProvider, MemoryKeyStore
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.search import DIM, BruteSearchCopy
 from tests.fakes.stack import MemoryStack
+from tests.fakes.trainer import FakeTrainer
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ENGINE = CedarEngine(read_bundle(Path(__file__).parents[2] / "policies"))
@@ -115,6 +116,7 @@ def a_node(destination: Site, stored: list[Label]) -> Node:
         letters=Letters("here", signer, unsealer, lambda: roster, clock),
         packages=Packages("here", signer, unsealer, lambda: roster, clock, ArrowPacking()),
         transport=Nobody(),
+        trainer=FakeTrainer(),
         clock=clock,
         purposes=ENGINE.purposes,
         specials=ENGINE.specials,
