@@ -122,6 +122,8 @@ def _told(outcome: story.Outcome) -> list[RenderableType]:
     printed: list[RenderableType] = []
     for table in outcome.tables:
         printed += [_table(table.title, table.columns, table.rows), Text()]
+    if not printed and not outcome.checks:
+        printed.append(Text(f"Left out. {outcome.summary.came}", style="yellow"))
     return [*printed, *map(_check, outcome.checks)]
 
 

@@ -31,6 +31,8 @@ def forget(
         if erased["keys"]
         else f"Erased at {done['site']}: {erased['memories']} memories, bytes compacted away."
     )
+    if not erased["memories"] and not erased["keys"]:
+        run.output.say("Nothing was known here by that name; check how it is spelled.", "yellow")
     for told in done["elsewhere"]:
         there = told["erased"]
         run.output.say(f"Erased at {told['site']}: {there['memories']} memories.")

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Optional
 
+import click
 import typer
 
 from memory_fabric import __version__
@@ -28,7 +29,7 @@ from memory_fabric.cli import (
 )
 from memory_fabric.cli.output import Output
 from memory_fabric.cli.session import Session
-from memory_fabric.core.errors import MemoryFabricError
+from memory_fabric.core.errors import InputError, MemoryFabricError
 from memory_fabric.wiring import default_home
 
 program = typer.Typer(
@@ -87,10 +88,16 @@ def main(arguments: list[str] | None = None) -> None:
     # Lance and tokenizers write warnings of their own; what matters, this program says.
     os.environ.setdefault("RUST_LOG", "error")
     try:
-        program(args=words, obj=output, standalone_mode=True)
+        # Click prints what is wrong with the words by itself; machines get a problem document.
+        code = program(args=words, obj=output, standalone_mode=not as_json)
+        sys.exit(code or 0)
+    except click.UsageError as error:
+        usage = InputError("usage-invalid", error.format_message(), "See --help.")
+        output.error(usage)
+        sys.exit(usage.exit_code)
     except MemoryFabricError as error:
         output.error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, click.Abort):
         output.note("Interrupted; what was acknowledged is kept.")
         sys.exit(130)

@@ -54,7 +54,8 @@ class Output:
             return
         table = Table(title=title, title_justify="left", header_style="bold", expand=False)
         for name in columns:
-            table.add_column(name, overflow="fold")
+            # What is copied, or looked for in a file, must not be broken.
+            table.add_column(name, overflow="fold", no_wrap=name in ("id", "lease", "rule"))
         for row in rows:
             table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))
         self._out.print(table)

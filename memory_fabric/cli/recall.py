@@ -58,7 +58,7 @@ def show(output: Output, answer: dict[str, Any]) -> None:
     title = f"{len(rows)} result{'' if len(rows) == 1 else 's'}"
     output.table(title, ("score", "site", "region", "form", "memory", "allowed by"), rows)
     for held in answer["withheld"]:
-        output.rules(f"Withheld at {held['site']} ({held['region']})", held["rules"])
+        output.rules(f"Withheld, or not asked: {held['site']} ({held['region']})", held["rules"])
     for gone in answer.get("unreachable", ()):
         output.say(f"{gone['site']} did not answer: {gone['code']}", "yellow")
     output.say(f"receipt {answer['receipt']}", "dim")

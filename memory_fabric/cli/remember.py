@@ -69,6 +69,7 @@ def _import(run: Session, source: Path, tenant: str | None, strict: bool) -> Non
     ids: list[str] = []
     receipts: list[str] = []
     with run.calls(tenant) as call, run.output.progress("Remembering") as bar:
+        done = 0
         passes = (True, False) if strict else (False,)
         for dry in passes:
             if problems:
@@ -82,6 +83,7 @@ def _import(run: Session, source: Path, tenant: str | None, strict: bool) -> Non
                 receipts += [reply["receipt"]] if reply["receipt"] else []
                 done += len(batch)
                 bar.step(done, total)
+    problems.sort(key=lambda problem: int(problem["line"]))
     report = {
         "remembered": len(ids),
         "failed": len(problems),
@@ -94,7 +96,7 @@ def _import(run: Session, source: Path, tenant: str | None, strict: bool) -> Non
         rows = [(item["line"], item["code"], item["what"], item["do"]) for item in problems]
         if rows:
             run.output.table("Rows that were not taken", ("line", "code", "what", "do"), rows)
-        run.output.say(f"Remembered {len(ids):,} of {total:,} rows.")
+        run.output.say(f"Remembered {len(ids):,} of {done:,} rows.")
     if problems:
         raise typer.Exit(1)
 

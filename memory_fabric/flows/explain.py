@@ -26,7 +26,7 @@ _ACTS = {
 }
 _FORMS = {
     "full": "in full",
-    "redacted": "with names and identifiers masked",
+    "redacted": "with names and recognised identifiers masked",
     "vectors_only": "as vectors of the redacted text, without text",
     "noised_vectors": "as vectors with noise",
     "aggregate": "as statistics over many people",

@@ -449,3 +449,8 @@ def test_two_processes_on_one_home(path: Path) -> None:
         process.kill()
     with open_home(path, wait=5) as home:  # a dead process holds nothing
         remember(home, "All is well.", "Ada")
+
+
+def test_wrong_words_are_a_problem_document_where_machines_read(path: Path) -> None:
+    done = cli(path, "recall", "tea", "--bogus")
+    assert (done.code, done.json["code"]) == (2, "usage-invalid")
