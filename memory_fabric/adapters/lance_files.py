@@ -15,6 +15,8 @@ from pathlib import Path
 import lance
 from lance.file import LanceFileReader
 
+from memory_fabric.adapters.files import sync
+
 _MAGIC = b"LANC"  # how Lance ends data files and manifests
 _FOLDERS = ("data", "_deletions", "_transactions", "_versions")
 _HINT = "latest_version_hint.json"
@@ -58,13 +60,13 @@ class SyncedFiles:
             )
             before = {name for name in self._synced if name.startswith(f"{folder}/")}
             for name in names - before | names & {f"{folder}/{_HINT}"}:
-                _sync(self._table / name)
+                sync(self._table / name)
             if names != before:
-                _sync(path)
+                sync(path)
             present |= names
         if not self._synced:
-            _sync(self._table)
-            _sync(self._table.parent)
+            sync(self._table)
+            sync(self._table.parent)
         self._synced = present
 
 
@@ -93,7 +95,7 @@ def step_over_torn(table: Path, durable: int) -> None:
     for transaction in (table / "_transactions").glob("*.txn"):
         if transaction.stat().st_size == 0:
             transaction.unlink()
-    _sync(table / "_versions")
+    sync(table / "_versions")
 
 
 def damaged_file(table: Path, said: str) -> Path:
@@ -182,12 +184,3 @@ def _ends_well(path: Path) -> bool:
             return file.read() == _MAGIC
     except FileNotFoundError:
         return False
-
-
-def _sync(path: Path) -> None:
-    """Bring a file or a folder to stable storage."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

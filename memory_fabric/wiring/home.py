@@ -201,8 +201,8 @@ class Home:
     def declare(self, classes: Iterable[LabelClass]) -> list[LabelClass]:
         """Declare further label classes in ``site.toml``; the new ones among them."""
         node = self.node
-        new = [item for item in dict.fromkeys(classes) if item not in set(node.settings.classes)]
-        settings = replace(node.settings, classes=(*node.settings.classes, *new))
+        new = [item for item in dict.fromkeys(classes) if item not in node.settings.declared]
+        settings = node.settings.with_classes(new)
         if new:
             text = with_classes(self._paths.settings.read_text("utf-8"), new)
             replace_file(self._paths.settings, text.encode(), durable=True)
