@@ -5,7 +5,7 @@ Ports with several adapters have one contract suite in ``tests/contract`` that r
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -113,6 +113,21 @@ class SearchCopy(Protocol):
 
     def page(self, scope: Scope, after: bytes | None, limit: int) -> list[bytes]:
         """Record ids within the scope in the order of writing, after the given one."""
+        ...
+
+    def freeze(self) -> Iterator[tuple[str, memoryview]]:
+        """All that the copy holds at the moment of the call, as named contiguous parts.
+
+        The copy goes on being read and written while the parts are taken. A name stands once.
+        """
+        ...
+
+    def thaw(self, parts: Iterable[tuple[str, bytes]]) -> None:
+        """Fill an empty copy with what another one froze, in the same order.
+
+        Raises:
+            ValueError: the parts do not fit together; the copy stays empty.
+        """
         ...
 
 

@@ -12,8 +12,9 @@ import pytest
 from memory_fabric.adapters.search import MemorySearchCopy
 from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import ClassState
-from memory_fabric.core.memory import MemoryType
+from memory_fabric.core.memory import Leased, MemoryType
 from memory_fabric.core.ports import SearchCopy
+from memory_fabric.core.records import IndexRow
 from tests.fakes.search import DIM, NOON, BruteSearchCopy, label, row, scope, unit
 
 
@@ -211,3 +212,82 @@ def test_a_search_for_nothing_is_an_error(copy):
     with pytest.raises(InputError) as raised:
         copy.search(None, None, scope(), 10)
     assert raised.value.code == "query-missing"
+
+
+def thawed(copy: SearchCopy, parts=None) -> SearchCopy:
+    fresh = type(copy)(DIM)
+    fresh.thaw(parts or [(name, bytes(part)) for name, part in copy.freeze()])
+    return fresh
+
+
+def several() -> list[IndexRow]:
+    """Rows that differ in everything."""
+    lease = Leased("lyo-1", "lease-1", "row-1", "redacted")
+    return [
+        row("apples ripen", unit(1), label("ada", "bob"), memory_id="first"),
+        row("我喜欢猫 pears", unit(0, 1), label("Zoë", tenant="other", purpose="billing")),
+        row("pears", unit(1, 1), label("bob", expires_at=NOON + timedelta(days=1))),
+        row("plums\nfall", unit(-1), created_at=NOON - timedelta(1), memory_id="Ü\n\x1f'"),
+        replace(row("apples", memory_type=MemoryType.WORKING), leased=lease),
+    ]
+
+
+def test_a_thawed_copy_answers_as_the_frozen_one(copy):
+    rows = several()
+    copy.add([*rows, row("quinces")])
+    copy.add([replace(rows[2], text="figs")])
+    copy.remove([rows[0].rid])
+    again = thawed(copy)
+    assert len(again) == len(copy)
+    late = row("late figs")
+    for other in (copy, again):
+        other.add([late])
+    asked = [("apples figs", unit(1, 0.5)), (None, unit(1)), ("pears 猫", None), ("apples", None)]
+    for one in [*rows, late]:
+        assert again.row(one.rid) == copy.row(one.rid)
+        assert again.find(one.label.tenant, one.memory_id) == copy.row(one.rid)
+        where = scope(one.label)
+        assert again.page(where, None, 9) == copy.page(where, None, 9)
+        assert again.states(one.label.tenant, NOON) == copy.states(one.label.tenant, NOON)
+        for subject in one.label.subjects:
+            assert again.of_subject(one.label.tenant, subject) == copy.of_subject(
+                one.label.tenant, subject
+            )
+        for query in asked:
+            assert again.search(*query, where, 9) == copy.search(*query, where, 9)
+
+
+def test_an_empty_copy_can_be_frozen_and_thawed(copy):
+    again = thawed(copy)
+    assert len(again) == 0
+    again.add([row("apples")])
+    assert len(rids(again, "apples", None)) == 1
+
+
+def test_what_is_frozen_is_one_moment(copy):
+    rows = [row(f"apples t{n}", unit(1, n)) for n in range(300)]
+    copy.add(rows)
+    before = {one.rid: copy.search(None, one.vector, scope(), 1)[0].score for one in rows}
+    parts = copy.freeze()
+    held = [(name, bytes(part)) for name, part in [next(parts)]]
+    copy.remove([one.rid for one in rows[:100]])
+    copy.add([replace(rows[200], text="pears", vector=unit(0, 0, 1)), row("apples late")])
+    held += [(name, bytes(part)) for name, part in parts]
+    again = thawed(copy, held)
+    assert len(again) == 300
+    assert len(again.search("apples", None, scope(), 500)) == 300
+    for one in rows:
+        assert again.search(None, one.vector, scope(), 1)[0].score == before[one.rid]
+
+
+def test_parts_that_do_not_fit_leave_the_copy_empty(copy):
+    copy.add(several())
+    parts = [(name, bytes(part)) for name, part in copy.freeze()]
+    for at, (name, part) in enumerate(parts):
+        for wrong in ([], [(name, part[:-1])]):
+            fresh = type(copy)(DIM)
+            with pytest.raises(ValueError):  # noqa: PT011  whatever is wrong with them
+                fresh.thaw([*parts[:at], *wrong, *parts[at + 1 :]])
+            assert len(fresh) == 0
+    with pytest.raises(ValueError):  # noqa: PT011
+        type(copy)(DIM + 1).thaw(parts)

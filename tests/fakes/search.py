@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
 
+from memory_fabric.adapters.search.frozen import frozen_rows, thawed_rows
 from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import ClassState, DataClass, Label
 from memory_fabric.core.memory import MemoryType, Vector
@@ -133,6 +135,24 @@ class BruteSearchCopy:
         if after is not None and after not in rids:
             raise InputError("cursor-unknown", "The cursor's memory is gone.", "Start again.")
         return rids[rids.index(after) + 1 if after else 0 :][:limit]
+
+    def freeze(self) -> Iterator[tuple[str, memoryview]]:
+        rows = list(self._rows.values())
+        texts = json.dumps([(one.text, one.vector.hex()) for one in rows]).encode()
+        parts = {"dim": bytes([self._dim]), "rows": bytes(frozen_rows(rows)), "texts": texts}
+        return ((name, memoryview(part)) for name, part in parts.items())
+
+    def thaw(self, parts: Iterable[tuple[str, bytes]]) -> None:
+        taken = dict(parts)
+        try:
+            if taken["dim"] != bytes([self._dim]):
+                raise ValueError("the vectors have another length")
+            texts = json.loads(taken["texts"])
+            rows = thawed_rows(taken["rows"])
+        except KeyError as error:
+            raise ValueError("a part is missing") from error
+        for one, (text, vector) in zip(rows, texts, strict=True):
+            self._rows[one.rid] = replace(one, text=text, vector=bytes.fromhex(vector))
 
     def _of(self, tenant: str) -> list[IndexRow]:
         return [one for one in self._rows.values() if one.label.tenant == tenant]

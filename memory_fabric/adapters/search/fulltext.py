@@ -10,8 +10,9 @@ inverse document frequency that never turns negative is Lucene's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import chain, pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +61,34 @@ class FullText:
                 repeats = packed[live] & _TF_MASK
                 fresh._postings[fresh._id(word)].extend(slots[live] << _TF_BITS | repeats)
         return fresh
+
+    def frozen(self) -> dict[str, npt.NDArray[Any]]:
+        """Terms, and for each of them its postings one after another."""
+        postings = [postings.view for postings in self._postings]
+        return {
+            "terms": np.frombuffer("".join(f"{term}\n" for term in self._ids).encode(), np.uint8),
+            "counts": np.array([len(one) for one in postings], np.int64),
+            "postings": np.concatenate([np.empty(0, np.int64), *postings]),
+            "lengths": self._lengths.view.copy(),
+        }
+
+    @classmethod
+    def thawed(cls, parts: Mapping[str, bytes]) -> FullText:
+        """The inverse of ``frozen``."""
+        fresh = cls()
+        fresh._lengths.extend(np.frombuffer(parts["lengths"], np.int64))
+        *terms, rest = parts["terms"].decode().split("\n")
+        ends = np.cumsum(np.frombuffer(parts["counts"], np.int64))
+        *postings, beyond = np.split(np.frombuffer(parts["postings"], np.int64), ends)
+        if rest or len(beyond) or (len(ends) and sum(map(len, postings)) != ends[-1]):
+            raise ValueError("terms and postings do not belong together")
+        for term, packed in zip(terms, postings, strict=True):
+            fresh._postings[fresh._id(term)].extend(packed)
+        return fresh
+
+    def __len__(self) -> int:
+        """Slots."""
+        return len(self._lengths)
 
     def scores(self, query: str, slots: Slots, inside: npt.NDArray[np.bool_]) -> Scores:
         """Score the rows in scope.

@@ -7,13 +7,14 @@ order of writing, so that ties fall the same way whatever else was written or re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from memory_fabric.adapters.search.frozen import frozen_rows, thawed_rows
 from memory_fabric.adapters.search.fulltext import FullText
 from memory_fabric.adapters.search.growing import Floats, SharedLock, Slots
 from memory_fabric.adapters.search.rows import Rows
@@ -136,6 +137,41 @@ class MemorySearchCopy:
                     )
                 slots = slots[self._rows.follows(slots, last)]
             return self._rids(self._rows.in_order(slots)[: max(limit, 0)])
+
+    def freeze(self) -> Iterator[tuple[str, memoryview]]:
+        """All that the copy holds at the moment of the call, as named contiguous parts."""
+        with self._lock.reading():
+            kept = self._rows.kept()
+            rows = [self._rows.row(slot) for slot in kept.tolist()]
+            parts = {
+                "dim": np.array([self._dim]),
+                "rows": frozen_rows(rows),
+                "written": self._rows.written(kept),
+                "vectors": self._vectors.taken(kept),
+                **self._text.compacted(kept).frozen(),
+            }
+        return ((name, part.reshape(-1).view(np.uint8).data) for name, part in parts.items())
+
+    def thaw(self, parts: Iterable[tuple[str, bytes]]) -> None:
+        """Fill an empty copy with what another one froze.
+
+        Raises:
+            ValueError: the parts do not fit together; the copy stays empty.
+        """
+        taken = dict(parts)
+        try:
+            written = np.argsort(np.argsort(np.frombuffer(taken["written"], np.int64)))
+            rows = Rows.thawed(thawed_rows(taken["rows"]), written)
+            text, vectors = FullText.thawed(taken), Vectors(self._dim)
+            numbers = np.frombuffer(taken["vectors"], "<f4").reshape(-1, self._dim)
+            vectors.add(numbers)
+            fitting = rows.slots == len(written) == len(text) == len(numbers)
+            if not fitting or np.frombuffer(taken["dim"], np.int64).tolist() != [self._dim]:
+                raise ValueError("parts of a frozen copy do not belong together")
+        except (KeyError, TypeError) as error:
+            raise ValueError("parts of a frozen copy are missing or of another kind") from error
+        with self._lock.writing():
+            self._rows, self._text, self._vectors = rows, text, vectors
 
     def _ranked(
         self, text: str | None, query: Floats | None, scope: Scope, limit: int

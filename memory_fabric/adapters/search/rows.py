@@ -76,6 +76,18 @@ class Rows:
         self.remove([row.rid for row in rows])
         self._append(rows, np.array(written, np.int64))
 
+    def written(self, slots: Slots) -> npt.NDArray[np.int64]:
+        """A number for each slot that grows with when its row was first written."""
+        numbers: npt.NDArray[np.int64] = self._written.view[slots]
+        return numbers
+
+    @classmethod
+    def thawed(cls, rows: Sequence[IndexRow], written: npt.NDArray[np.int64]) -> Rows:
+        """Rows that were written in this order, and lie in the order in which they are given."""
+        fresh = cls()
+        fresh._append(rows, written)
+        return fresh
+
     def remove(self, rids: Sequence[bytes]) -> Slots:
         """Empty the slots of these rows; unknown ids are ignored. The slots."""
         slots = [slot for rid in rids if (slot := self._slots.pop(rid, None)) is not None]

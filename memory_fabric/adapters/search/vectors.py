@@ -47,6 +47,11 @@ class Vectors:
         fresh.add(self._rows.view[kept])
         return fresh
 
+    def taken(self, slots: Slots) -> Floats:
+        """A copy of these rows."""
+        rows: Floats = self._rows.view[slots]
+        return rows
+
     def erase(self, slots: Slots) -> None:
         """Overwrite rows that are gone; their codes stay until ``compacted``."""
         self._rows.view[slots] = 0
