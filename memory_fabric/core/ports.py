@@ -5,7 +5,8 @@ Ports with several adapters have one contract suite in ``tests/contract`` that r
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -18,6 +19,7 @@ from memory_fabric.core.places import Site
 from memory_fabric.core.receipt import Checkpoint, Committed, Receipt
 from memory_fabric.core.records import (
     CatalogChange,
+    CatalogChanges,
     CatalogEntry,
     Damage,
     Hit,
@@ -169,6 +171,30 @@ class Stack(Protocol):
         ...
 
 
+class SnapshotStore(Protocol):
+    """The sealed snapshot of the searchable copy at rest. What it holds is ciphertext."""
+
+    def manifest(self) -> bytes | None:
+        """The sealed manifest; ``None`` where there is no snapshot."""
+        ...
+
+    def reading(self, name: str) -> AbstractContextManager[Callable[[int], bytes]]:
+        """A function that gives the next so many bytes of a file of chunks; none at its end."""
+        ...
+
+    def write(self, name: str, chunks: Iterable[bytes | bytearray]) -> None:
+        """Write a file of chunks, durably; it counts for nothing yet."""
+        ...
+
+    def publish(self, manifest: bytes) -> None:
+        """Put the manifest in place, durably: now the chunks that it names count."""
+        ...
+
+    def drop(self, keep: str | None = None) -> None:
+        """Remove everything; with ``keep`` all but the manifest and that file of chunks."""
+        ...
+
+
 @dataclass(frozen=True)
 class WrappedKey:
     """A key at rest: random id, kind, epoch of the key that wraps it, ciphertext."""
@@ -277,6 +303,12 @@ class Ledger(Protocol):
 
     def catalog(self) -> Iterator[CatalogEntry]:
         """The records that must stand in the stack now, each in its last version."""
+        ...
+
+    def changes(self, size: int, root: bytes) -> CatalogChanges | None:
+        """What the catalog holds beyond the first ``size`` receipts, each later one accounted for;
+        ``None`` where the log does not begin with receipts of this root.
+        """
         ...
 
     def verify(self) -> list[Damage]:

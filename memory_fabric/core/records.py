@@ -63,6 +63,21 @@ class CatalogChange:
 
 
 @dataclass(frozen=True)
+class CatalogChanges:
+    """What the catalog holds beyond an earlier state of the log.
+
+    Attributes:
+        written: records written since that stand now, each in its last version. One that stood
+            in that version before was removed, and somebody hid it: a receipt's root covers what
+            its act wrote and what it removed alike.
+        removed: whether any record was removed since.
+    """
+
+    written: Sequence[CatalogEntry]
+    removed: bool
+
+
+@dataclass(frozen=True)
 class IndexRow:
     """What the searchable copy holds of a memory, in process memory only."""
 

@@ -33,6 +33,7 @@ class Kind(StrEnum):
     TENANT = "tenant"
     SUBJECT = "subject"
     SECRET = "secret"
+    SNAPSHOT = "snapshot"
     DESTROYED = "destroyed"
 
 

@@ -6,6 +6,7 @@
         + one key per tenant            memories about nobody
         + one key per tenant, subject   memories about somebody
         + secrets of the site           signing and sealing seeds
+        + snapshot key                  of the one snapshot of the searchable copy
 
 At rest an entry shows a random id, its epoch and whether it is the epoch key; names, kinds and
 keys stand inside AES-256-GCM, padded so that their lengths say little. Destroying a key leaves a
@@ -38,6 +39,7 @@ class Keyring:
         self._held: dict[bytes, HeldKey] = {}
         self._owners: dict[Owner, HeldKey] = {}
         self._secrets: dict[str, HeldKey] = {}
+        self._snapshots: dict[bytes, HeldKey] = {}
         self._destroyed: set[bytes] = set()
         self._table: HeldKey | None = None
 
@@ -250,6 +252,28 @@ class Keyring:
             self._store.put([self._epoch_key.wrap(held)])
             self._hold(held)
 
+    def snapshot_key(self, key_id: bytes) -> HeldKey | None:
+        """The key of a snapshot, ``None`` where it was dropped."""
+        return self._snapshots.get(key_id)
+
+    def add_snapshot_key(self, key: HeldKey) -> None:
+        """Keep the key of a new snapshot, durably, beside that of the one it is to replace."""
+        with self._lock:
+            self._store.put([self._epoch_key.wrap(key)])
+            self._hold(key)
+
+    def drop_snapshot_keys(self, keep: bytes | None = None) -> None:
+        """Destroy the keys of all snapshots, or of all but one, for good.
+
+        They leave no tombstones: a snapshot without a key is like none.
+        """
+        with self._lock:
+            doomed = [key_id for key_id in self._snapshots if key_id != keep]
+            for key_id in doomed:
+                del self._snapshots[key_id], self._held[key_id]
+            if doomed:
+                self._store.destroy(doomed)
+
     def commitment(self, tenant: str, subject: str) -> str:
         """How receipts name a subject: 64 hexadecimal digits that only its key can link.
 
@@ -285,6 +309,8 @@ class Keyring:
                 self._owners[key.owner] = key
             case Kind.SECRET if key.name not in self._secrets:
                 self._secrets[key.name] = key
+            case Kind.SNAPSHOT:
+                self._snapshots[key.id] = key
             case Kind.DESTROYED:
                 self._destroyed.add(key.key)
             case _:

@@ -22,7 +22,7 @@ from memory_fabric.core.merkle import leaf_hash, root_from_inclusion
 from memory_fabric.core.places import Region
 from memory_fabric.core.ports import App, Ledger
 from memory_fabric.core.receipt import Outcome, Receipt, records_root, touched
-from memory_fabric.core.records import CatalogChange, CatalogEntry
+from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry
 from tests.fakes.ledger import MemoryLedger
 
 KEY = Ed25519PrivateKey.generate()
@@ -126,6 +126,31 @@ def test_the_catalog_holds_each_record_in_its_last_version(ledger: Ledger) -> No
     ledger.commit(receipt(both), both)
     assert list(ledger.catalog()) == list(both.written)
     assert ledger.verify() == []
+
+
+def test_the_catalog_tells_what_changed_since_an_older_root(ledger: Ledger) -> None:
+    old, changed, erased, fresh = entry(), entry(), entry(), entry()
+    first = CatalogChange(1, written=[old, changed, erased])
+    ledger.commit(receipt(first), first)
+    then = ledger.checkpoint()
+    assert ledger.changes(then.size, then.root) == CatalogChanges([], removed=False)
+    again, last = entry(2, changed.rid), entry(3, changed.rid)
+    for change in (
+        CatalogChange(2, written=[again, fresh]), CatalogChange(3, written=[last]),
+    ):  # fmt: skip
+        ledger.commit(receipt(change), change)
+        ledger.commit(receipt())
+    changes = ledger.changes(then.size, then.root)
+    assert changes is not None
+    assert not changes.removed
+    assert sorted(changes.written, key=lambda item: item.rid) == sorted(
+        [last, fresh], key=lambda item: item.rid
+    )
+    change = CatalogChange(4, removed=[erased, fresh])
+    ledger.commit(receipt(change), change)
+    assert ledger.changes(then.size, then.root) == CatalogChanges([last], removed=True)
+    assert ledger.changes(then.size, bytes(32)) is None
+    assert ledger.changes(ledger.checkpoint().size + 1, then.root) is None
 
 
 def test_a_change_that_does_not_follow_is_refused_whole(ledger: Ledger) -> None:

@@ -18,7 +18,7 @@ from memory_fabric.core.receipt import (
     records_root,
     touched,
 )
-from memory_fabric.core.records import CatalogChange, CatalogEntry, Damage
+from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
 
 
 class MemoryLedger:
@@ -31,6 +31,7 @@ class MemoryLedger:
         self._tree = Tree()
         self._receipts: list[Receipt] = []
         self._live: dict[bytes, CatalogEntry] = {}
+        self._changed: list[CatalogChange | None] = []
         self._apps: dict[str, App] = {}
         self._leases: dict[str, Lease] = {}
         self._checkpoint = self._signed()
@@ -56,6 +57,7 @@ class MemoryLedger:
             self._leases |= {lease.id: lease for lease in leases}
             self._tree.append(receipt.leaf)
             self._receipts.append(receipt)
+            self._changed.append(change)
             self._checkpoint = self._signed()
             return Committed(receipt, len(self._receipts) - 1, self._checkpoint)
 
@@ -87,6 +89,14 @@ class MemoryLedger:
 
     def catalog(self) -> Iterator[CatalogEntry]:
         return iter(list(self._live.values()))
+
+    def changes(self, size: int, root: bytes) -> CatalogChanges | None:
+        if size > self._tree.size or self._tree.root(size) != root:
+            return None
+        since = [change for change in self._changed[size:] if change]
+        written = {entry.rid for change in since for entry in change.written}
+        standing = [entry for rid, entry in self._live.items() if rid in written]
+        return CatalogChanges(standing, any(change.removed for change in since))
 
     def verify(self) -> list[Damage]:
         rebuilt = Tree(receipt.leaf for receipt in self._receipts)

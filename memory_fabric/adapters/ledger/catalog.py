@@ -22,8 +22,9 @@ from sqlalchemy import (
 from memory_fabric.adapters.ledger.database import Database
 from memory_fabric.adapters.ledger.tables import CATALOG
 from memory_fabric.core.receipt import records_root
-from memory_fabric.core.records import CatalogChange, CatalogEntry
+from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry
 
+_ALL = -(2**63)  # before every leaf, those included that no ledger writes
 _CHUNK = 500  # parameters of one query; SQLite takes 32,766, older builds 999
 
 
@@ -80,7 +81,22 @@ def live() -> Select[bytes, int, bytes]:
     )
 
 
-def faults(database: Database, connection: Connection, claims: dict[int, str]) -> Iterator[str]:
+def since(database: Database, connection: Connection, first: int) -> CatalogChanges:
+    """What the receipts from ``first`` on left behind. Versions only grow with the log, so that
+    the newest one of a record that they wrote is the newest of all.
+    """
+    columns = (CATALOG.c.rid, CATALOG.c.version, CATALOG.c.digest)
+    written = select(*columns).where(CATALOG.c.written_at >= first).order_by(CATALOG.c.version)
+    newest = {row.rid: CatalogEntry(*row) for row in database.rows(connection, written)}
+    removed = select(*columns).where(CATALOG.c.removed_at >= first)
+    gone = {CatalogEntry(*row) for row in database.rows(connection, removed)}
+    standing = [entry for entry in newest.values() if entry not in gone]
+    return CatalogChanges(standing, removed=bool(gone))
+
+
+def faults(
+    database: Database, connection: Connection, claims: dict[int, str], first: int = _ALL
+) -> Iterator[str]:
     """Where catalog and receipts disagree.
 
     Each row belongs to the receipt that wrote it and to the one that removed it; a receipt's root
@@ -90,12 +106,13 @@ def faults(database: Database, connection: Connection, claims: dict[int, str]) -
     Args:
         database, connection: where to read.
         claims: index and ``records_root`` of each receipt that wrote or removed any record.
+        first: the receipt from which on they are compared; all of them when left out.
     """
     left = dict(claims)
     row = (CATALOG.c.rid, CATALOG.c.version, CATALOG.c.digest)
     of_receipts: CompoundSelect[int, bytes, int, bytes] = union_all(
-        select(CATALOG.c.written_at.label("leaf"), *row),
-        select(CATALOG.c.removed_at.label("leaf"), *row).where(CATALOG.c.removed_at.is_not(None)),
+        select(CATALOG.c.written_at.label("leaf"), *row).where(CATALOG.c.written_at >= first),
+        select(CATALOG.c.removed_at.label("leaf"), *row).where(CATALOG.c.removed_at >= first),
     ).order_by("leaf")
     found = database.rows(connection, of_receipts)
     for leaf, rows in groupby(found, key=lambda row: row.leaf):

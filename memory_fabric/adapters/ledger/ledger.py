@@ -35,7 +35,7 @@ from memory_fabric.core.receipt import (
     records_root,
     touched,
 )
-from memory_fabric.core.records import CatalogChange, CatalogEntry, Damage
+from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
 
 Sign = Callable[[bytes], bytes]
 """Signs with the site's Ed25519 key."""
@@ -237,6 +237,27 @@ class SqlLedger:
                 raise self._database.damaged(f"{faults[0]}.")
             rows = self._database.rows(connection, catalog.live())
             return iter([CatalogEntry(row.rid, row.version, row.digest) for row in rows])
+
+    def changes(self, size: int, root: bytes) -> CatalogChanges | None:
+        """What the catalog holds beyond the first ``size`` receipts, each later one accounted for;
+        ``None`` where the log does not begin with receipts of this root.
+
+        Raises:
+            IntegrityViolated: ``ledger-damaged``: those receipts and the catalog do not account
+                for each other.
+        """
+        if size > self._tree.size or self._tree.root(size) != root:
+            return None
+        with self._committing, self._database.reading() as connection:
+            log = read_log(self._database, connection, size)
+            found = catalog.faults(self._database, connection, log.claims, size)
+            faults = [*log.faults, *found]
+            leaves = [self._tree.leaf(index) for index in range(size, self._tree.size)]
+            if leaves != [log.tree.leaf(index) for index in range(log.tree.size)]:
+                faults.append("its receipts are not those that its checkpoint covers")
+            if faults:
+                raise self._database.damaged(f"{faults[0]}.")
+            return catalog.since(self._database, connection, size)
 
     def verify(self) -> list[Damage]:
         """Read the whole log and catalog against their hashes and signatures."""

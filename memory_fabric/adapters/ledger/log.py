@@ -32,15 +32,16 @@ class Log:
     faults: list[str] = field(default_factory=list)
 
 
-def read_log(database: Database, connection: Connection) -> Log:
-    """Read every receipt and recompute its leaf."""
+def read_log(database: Database, connection: Connection, first: int = 0) -> Log:
+    """Read every receipt from the ``first`` on, and recompute its leaf."""
     log = Log()
     columns = (
         RECEIPT.c.leaf, RECEIPT.c.body, RECEIPT.c.leaf_hash, RECEIPT.c.id,
         RECEIPT.c.act, RECEIPT.c.outcome, RECEIPT.c.at,
     )  # fmt: skip
-    expected = 0
-    for row in database.rows(connection, select(*columns).order_by(RECEIPT.c.leaf)):
+    expected = first
+    query = select(*columns).where(RECEIPT.c.leaf >= first).order_by(RECEIPT.c.leaf)
+    for row in database.rows(connection, query):
         if row.leaf != expected:
             log.faults.append(f"receipt {expected} is missing")
         expected = row.leaf + 1

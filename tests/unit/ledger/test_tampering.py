@@ -164,6 +164,29 @@ def test_an_edited_catalog_is_never_served(disk: Disk, name: str) -> None:
         ledger.catalog()
 
 
+@pytest.mark.parametrize("size", [0, 2, 3, 5])
+@pytest.mark.parametrize("name", CATALOG_EDITS)
+def test_an_edited_catalog_changes_no_account_of_what_is_new(
+    disk: Disk, name: str, size: int
+) -> None:
+    """What is older than ``size`` is not read; what is newer is as it was, or refused.
+
+    A removal that poses as a writing is told by whoever knows the record: it is in that version
+    already (``tests/fault/test_snapshot.py``).
+    """
+    before = disk.open()
+    bodies = [item for item in reversed(before.receipts(None, 9)) if item.pop("index") < size]
+    root = root_of(leaf_hash(canonical(body)) for body in bodies)
+    untouched = before.changes(size, root)
+    assert untouched is not None
+    disk.edit(CATALOG_EDITS[name])
+    ledger = disk.open()
+    try:
+        assert ledger.changes(size, root) == untouched or name == "removal turned into writing"
+    except IntegrityViolated as refused:
+        assert refused.details["damaged"] == ["ledger.db"]
+
+
 @pytest.mark.parametrize("name", {**LOG_EDITS, **CATALOG_EDITS})
 def test_an_edit_while_the_ledger_is_open_is_found(disk: Disk, name: str) -> None:
     ledger = disk.open()
