@@ -25,6 +25,7 @@ from memory_fabric.core.errors import HomeError, NotFound
 from memory_fabric.core.ports import KeyProvider, KeyStore
 from memory_fabric.vault.binding import bind, derive
 from memory_fabric.vault.epoch import EPOCH, EpochKey, HeldKey, Kind, Owner, keyring_damaged
+from memory_fabric.vault.snapshot import SnapshotKey
 
 
 class Keyring:
@@ -252,15 +253,17 @@ class Keyring:
             self._store.put([self._epoch_key.wrap(held)])
             self._hold(held)
 
-    def snapshot_key(self, key_id: bytes) -> HeldKey | None:
-        """The key of a snapshot, ``None`` where it was dropped."""
-        return self._snapshots.get(key_id)
+    def snapshot_key(self, snapshot: bytes) -> SnapshotKey | None:
+        """The key of a snapshot; ``None`` where it was dropped."""
+        held = self._snapshots.get(snapshot)
+        return SnapshotKey(held.id, held.key) if held else None
 
-    def add_snapshot_key(self, key: HeldKey) -> None:
+    def add_snapshot_key(self, key: SnapshotKey) -> None:
         """Keep the key of a new snapshot, durably, beside that of the one it is to replace."""
         with self._lock:
-            self._store.put([self._epoch_key.wrap(key)])
-            self._hold(key)
+            held = HeldKey(key.id, Kind.SNAPSHOT, "", "", key.key)
+            self._store.put([self._epoch_key.wrap(held)])
+            self._hold(held)
 
     def drop_snapshot_keys(self, keep: bytes | None = None) -> None:
         """Destroy the keys of all snapshots, or of all but one, for good.
@@ -268,9 +271,9 @@ class Keyring:
         They leave no tombstones: a snapshot without a key is like none.
         """
         with self._lock:
-            doomed = [key_id for key_id in self._snapshots if key_id != keep]
-            for key_id in doomed:
-                del self._snapshots[key_id], self._held[key_id]
+            doomed = [snapshot for snapshot in self._snapshots if snapshot != keep]
+            for snapshot in doomed:
+                del self._snapshots[snapshot], self._held[snapshot]
             if doomed:
                 self._store.destroy(doomed)
 

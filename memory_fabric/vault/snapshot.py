@@ -13,6 +13,7 @@ from another snapshot. ``docs/internals/format.md`` has every byte.
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
@@ -21,18 +22,41 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from memory_fabric.core.canonical import canonical
 from memory_fabric.core.errors import IntegrityViolated
-from memory_fabric.vault.binding import NONCE_BYTES, TAG_BYTES, bind, u64
-from memory_fabric.vault.epoch import ID_BYTES, HeldKey
+from memory_fabric.vault.binding import KEY_BYTES, NONCE_BYTES, TAG_BYTES, bind, u64
 
 MAGIC = b"MFS1"
 """How a manifest begins: the version of the layout."""
 CHUNK_BYTES = 1 << 20
 """Plaintext of a full chunk."""
 
+ID_BYTES = 16
+"""Length of a snapshot's id: random."""
+
 _MANIFEST_NONCE = b"\xff" * NONCE_BYTES  # no chunk's: they are counted from zero
 
 Part = tuple[str, bytes | bytearray | memoryview]
 """A part's name and its bytes."""
+
+
+@dataclass(frozen=True, repr=False)
+class SnapshotKey:
+    """The key of one snapshot; its repr does not show it.
+
+    Attributes:
+        id: random, 16 bytes; the snapshot's.
+        key: the secret bytes.
+    """
+
+    id: bytes
+    key: bytes
+
+    @classmethod
+    def new(cls) -> SnapshotKey:
+        """A fresh one."""
+        return cls(secrets.token_bytes(ID_BYTES), secrets.token_bytes(KEY_BYTES))
+
+    def __repr__(self) -> str:
+        return f"SnapshotKey({self.id.hex()})"
 
 
 @dataclass(frozen=True)
@@ -81,10 +105,10 @@ class SnapshotSealer:
 
     Args:
         site_id: what it is bound to.
-        key: of this snapshot alone; its id is the snapshot's.
+        key: of this snapshot alone.
     """
 
-    def __init__(self, site_id: str, key: HeldKey) -> None:
+    def __init__(self, site_id: str, key: SnapshotKey) -> None:
         self._site_id = site_id
         self._id = key.id
         self._cipher = AESGCM(key.key)

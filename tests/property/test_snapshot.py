@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.vault import snapshot
 from memory_fabric.vault.binding import TAG_BYTES
-from memory_fabric.vault.epoch import HeldKey, Kind
-from memory_fabric.vault.snapshot import Manifest, SnapshotSealer, snapshot_id
+from memory_fabric.vault.snapshot import Manifest, SnapshotKey, SnapshotSealer, snapshot_id
 
 SMALL = 32
 """Bytes of a chunk in these tests, so that little parts have many."""
@@ -44,7 +43,7 @@ class Sealed:
     """A sealed snapshot as it lies on disk, and its key."""
 
     def __init__(self, parts: Parts, site: str = "fra-1") -> None:
-        self.key = HeldKey.new(Kind.SNAPSHOT)
+        self.key = SnapshotKey.new()
         sealer = SnapshotSealer(site, self.key)
         self.chunks = [bytes(chunk) for chunk in sealer.seal(parts)]
         self.manifest = sealer.seal_manifest(replace(OF, parts=sealer.parts))
@@ -54,7 +53,7 @@ class Sealed:
         chunks: bytes | None = None,
         manifest: bytes | None = None,
         site: str = "fra-1",
-        key: HeldKey | None = None,
+        key: SnapshotKey | None = None,
     ) -> Parts:
         opener = SnapshotSealer(site, key or self.key)
         told = opener.open_manifest(self.manifest if manifest is None else manifest)
@@ -129,7 +128,7 @@ def test_nothing_of_the_parts_stands_readable(parts: Parts) -> None:
 
 
 def test_a_key_seals_one_snapshot() -> None:
-    sealer = SnapshotSealer("fra-1", HeldKey.new(Kind.SNAPSHOT))
+    sealer = SnapshotSealer("fra-1", SnapshotKey.new())
     list(sealer.seal([("rows", b"x")]))
     with pytest.raises(ValueError, match="one snapshot"):
         list(sealer.seal([("rows", b"y")]))

@@ -87,9 +87,9 @@ def since(database: Database, connection: Connection, first: int) -> CatalogChan
     """
     columns = (CATALOG.c.rid, CATALOG.c.version, CATALOG.c.digest)
     written = select(*columns).where(CATALOG.c.written_at >= first).order_by(CATALOG.c.version)
-    newest = {row.rid: CatalogEntry(*row) for row in database.rows(connection, written)}
+    newest = {row.rid: _entry(row) for row in database.rows(connection, written)}
     removed = select(*columns).where(CATALOG.c.removed_at >= first)
-    gone = {CatalogEntry(*row) for row in database.rows(connection, removed)}
+    gone = {_entry(row) for row in database.rows(connection, removed)}
     standing = [entry for entry in newest.values() if entry not in gone]
     return CatalogChanges(standing, removed=bool(gone))
 
@@ -138,3 +138,7 @@ def _newest(connection: Connection, rids: Sequence[bytes]) -> dict[bytes, Catalo
         some = live().where(CATALOG.c.rid.in_(rids[start : start + _CHUNK]))
         found |= {row.rid: CatalogEntry(*row) for row in connection.execute(some)}
     return found
+
+
+def _entry(row: Row[Any]) -> CatalogEntry:
+    return CatalogEntry(row.rid, row.version, row.digest)

@@ -10,6 +10,7 @@ import pytest
 
 from memory_fabric.core.errors import HomeError, IntegrityViolated, NotFound
 from memory_fabric.vault.keyring import Keyring
+from memory_fabric.vault.snapshot import SnapshotKey
 from tests.fakes.keystore import MemoryKeyProvider, MemoryKeyStore
 from tests.fakes.vault import Bench
 
@@ -256,3 +257,21 @@ class TestRenewing:
         bench.reopen()
         assert bench.keyring.epoch == 1
         assert bench.keyring.knows("acme", "ada")
+
+
+def test_the_key_of_a_snapshot_is_kept_replaced_and_destroyed(bench: Bench) -> None:
+    one, two = SnapshotKey.new(), SnapshotKey.new()
+    bench.keyring.add_snapshot_key(one)
+    bench.keyring.add_snapshot_key(two)
+    bench.keyring.renew_epoch()
+    bench.reopen()
+    assert bench.keyring.snapshot_key(one.id) == one
+    bench.keyring.drop_snapshot_keys(keep=two.id)
+    bench.reopen()
+    assert bench.keyring.snapshot_key(one.id) is None
+    assert bench.keyring.snapshot_key(two.id) == two
+    bench.keyring.drop_snapshot_keys()
+    bench.keyring.drop_snapshot_keys()
+    bench.reopen()
+    assert bench.keyring.snapshot_key(two.id) is None
+    assert two.key.hex() not in repr(two)
