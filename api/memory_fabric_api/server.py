@@ -75,6 +75,7 @@ def serve(
         with _tcp(host, port) as outer, _local(Paths(home.path).socket) as (inner, path):
             asyncio.run(_serve(home, outer, inner, path, ready))
     finally:
+        home.upkeep.stop()
         # An act that is being written is finished, not cut off.
         with home.node.writing:
             home.served = False
@@ -119,6 +120,7 @@ async def _serve(
             return
         await asyncio.sleep(0.01)
     home.served = True
+    home.upkeep.start()
     address, found = outer.getsockname()[:2]
     warning = None if ipaddress.ip_address(address).is_loopback else _EXPOSED
     ready(Listening(address, found, path, warning, stop_from_any_thread))

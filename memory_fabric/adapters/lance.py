@@ -6,15 +6,14 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("RUST_LOG", "error")  # read once, when lancedb is loaded
 
 import lancedb
 import pyarrow as pa
 
+from memory_fabric.adapters.lance_compaction import FRAGMENT_ROWS, Compactor, Halt, never
 from memory_fabric.adapters.lance_files import (
     SyncedFiles,
     damaged_file,
@@ -27,9 +26,11 @@ from memory_fabric.core.records import RID_BYTES, SealedRecord
 TABLE = "memories"
 """Name of the table."""
 TIDY_EVERY = 64
-"""Commits after which small fragments are merged: single adds must not slow what follows."""
-FRAGMENT_ROWS = 4096
-"""Rows of a merged fragment: what has to be rewritten to get rid of one removed record."""
+"""Commits, or small fragments, from which on merging them is due: single adds must not slow what
+follows."""
+PRESSING = 2.0
+"""Clutter that is not left to somebody else: whoever writes on clears it away."""
+_TIDY_THRESHOLD = 0.1  # removed rows of a fragment that merging takes along, which costs little
 
 _COLUMNS = ["rid", "version", "epoch", "blob"]
 _SCHEMA = pa.schema(
@@ -72,8 +73,15 @@ class LanceStack:
         self._row_ids: dict[bytes, int] = {}
         self._last_fragment = -1
         self._commits = 0
-        self._scans = 0
-        self._cleanup_due = False
+        self._small = self._scattered = 0
+        self._compactor = Compactor(
+            self._folder,
+            self._lock,
+            self._files,
+            self._writing,
+            lambda: self._table.to_lance(),
+            self._moved,
+        )
         with self._reading():
             if durable is not None:
                 step_over_torn(self._folder, durable)
@@ -163,31 +171,35 @@ class LanceStack:
         """All records of the version at the first step, in batches."""
         with self._lock, self._reading():
             dataset = self._table.to_lance()
-            self._scans += 1
+            self._compactor.reading()
         try:
             with self._reading():
                 for batch in dataset.to_batches(columns=_COLUMNS, batch_size=_SCAN_ROWS):
                     yield _from_arrow(batch)
         finally:
-            with self._lock:
-                self._scans -= 1
-                if self._cleanup_due:
-                    self._clean_up()
+            self._compactor.read()
 
     @property
-    def uncompacted(self) -> bool:
-        """Whether bytes of removed records are still on the disk."""
-        with self._lock, self._reading():
-            fragments = self._table.to_lance().get_fragments()
-            return any(fragment.deletion_file() for fragment in fragments)
+    def clutter(self) -> float:
+        """How much has piled up that ``tidy`` clears away: from 1 on it is due."""
+        return max(self._commits, self._small - self._scattered) / TIDY_EVERY
 
-    def compact(self) -> None:
+    def tidy(self, halt: Halt = never) -> bool:
+        """Merge small fragments, and drop what is left over; whether it came to its end."""
+        return self._compact(_TIDY_THRESHOLD, halt)
+
+    def compact(self, halt: Halt = never) -> bool:
         """Rewrite what is left so that the bytes of removed records are gone from the disk.
 
-        While a ``scan`` is still being read, the old bytes go when it ends.
+        Returns:
+            Whether they are: not where it was halted, and not while a ``scan`` is still being
+            read; then they go when that ends.
         """
-        with self._lock:
-            self._tidy(materialize_deletions_threshold=0.0)
+        return self._compact(0.0, halt)
+
+    def collect(self) -> None:
+        """Drop files that no version names, which a crash may have left, and old versions."""
+        self._compactor.clean_up()
 
     def _committed(self) -> int:
         """Make the last commit durable, know its rows, and merge fragments when it is time."""
@@ -196,14 +208,24 @@ class LanceStack:
         with self._reading():
             self._learn()
         self._commits += 1
-        if self._commits >= TIDY_EVERY:
-            self._tidy()
+        if self.clutter >= PRESSING:
+            self._compact(_TIDY_THRESHOLD, wait=False)
         return self.version
+
+    def _compact(self, threshold: float, halt: Halt = never, wait: bool = True) -> bool:
+        done = self._compactor.compact(threshold, halt, wait)
+        if done:
+            with self._lock:
+                # What is small now stands between large ones, and nothing merges it.
+                self._commits, self._scattered = 0, self._small
+        return done
 
     def _learn(self) -> None:
         """Note the row ids of fragments that are new: by these a record is found at once."""
         newest = self._last_fragment
+        self._small = 0
         for fragment in self._table.to_lance().get_fragments():
+            self._small += fragment.physical_rows < FRAGMENT_ROWS // 2
             if fragment.fragment_id > self._last_fragment:
                 rows = fragment.scanner(columns=["rid"], with_row_id=True).to_table()
                 pairs = zip(rows["rid"].to_pylist(), rows["_rowid"].to_pylist(), strict=True)
@@ -211,25 +233,11 @@ class LanceStack:
                 newest = max(newest, fragment.fragment_id)
         self._last_fragment = newest
 
-    def _tidy(self, **options: Any) -> None:
-        """Merge small fragments, and drop the versions and orphans that are left over."""
-        with self._writing():
-            dataset = self._table.to_lance()
-            dataset.optimize.compact_files(target_rows_per_fragment=FRAGMENT_ROWS, **options)
-            self._table.checkout_latest()
-            self._files.sync()
+    def _moved(self) -> None:
+        """Rows have moved to other fragments."""
+        self._table.checkout_latest()
         with self._reading():
             self._learn()
-        self._commits = 0
-        self._clean_up()
-
-    def _clean_up(self) -> None:
-        self._cleanup_due = self._scans > 0
-        if not self._cleanup_due:
-            with self._writing():
-                dataset = self._table.to_lance()
-                dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
-                self._files.sync()
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -104,6 +104,12 @@ def status(context: typer.Context) -> None:
     ]
     if bundle["problem"]:
         rows.append(("problem", bundle["problem"]))
+    for job in told["upkeep"]:
+        if failed := job["failed"]:
+            what = f"{job['job']} failed: {failed['error']} in {failed['place']}"
+            rows.append(("upkeep", f"{what} at {failed['at']}; it is tried again"))
+        elif job["due"]:
+            rows.append(("upkeep", f"{job['job']} is due"))
     rows += [("warning", warning) for warning in told["warnings"]]
     run.output.table("Status", ("", ""), rows)
 

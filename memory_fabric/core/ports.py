@@ -162,12 +162,33 @@ class Stack(Protocol):
         ...
 
     @property
-    def uncompacted(self) -> bool:
-        """Whether bytes of removed records are still on the disk."""
+    def clutter(self) -> float:
+        """How much has piled up that ``tidy`` clears away: from 1 on it is due."""
         ...
 
-    def compact(self) -> None:
-        """Rewrite what is left so that the bytes of removed records are gone from the disk."""
+    def tidy(self, halt: Callable[[], bool] = ...) -> bool:
+        """Merge small pieces and drop old versions, while others read and write.
+
+        Args:
+            halt: asked between two steps whether to give up.
+
+        Returns:
+            Whether it came to its end.
+        """
+        ...
+
+    def compact(self, halt: Callable[[], bool] = ...) -> bool:
+        """Rewrite what is left so that the bytes of removed records are gone from the disk, while
+        others read and write.
+
+        Returns:
+            Whether they are: not where it was halted, nor while somebody still scans an old
+            version.
+        """
+        ...
+
+    def collect(self) -> None:
+        """Drop what no version names: what a crash has left of writes that came to nothing."""
         ...
 
 

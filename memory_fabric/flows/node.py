@@ -39,6 +39,7 @@ class Node:
     ``opening.pen`` takes it. ``exporting`` lets one export run at a time. ``versions`` holds the
     version in force of each record that was changed since it was written. ``unsettled`` is true
     from the first step of such an act to its last: where it stays so, a disk was in the way.
+    ``closing`` is set when the site is about to close: upkeep gives up what it is at.
     ``generator`` gives the language model, if there is one. ``awaited`` holds, by run and site,
     the training tasks that are out.
 
@@ -71,6 +72,7 @@ class Node:
     exporting: threading.Lock = field(default_factory=threading.Lock)
     versions: dict[bytes, int] = field(default_factory=dict)
     unsettled: bool = False
+    closing: threading.Event = field(default_factory=threading.Event)
     awaited: dict[tuple[str, str], Awaited] = field(default_factory=dict)
 
     def check_tenant(self, requester: Requester) -> str:

@@ -100,8 +100,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
             index(node, rows)
         if residue:
             node.stack.remove([record.rid for record in residue])
-        if node.stack.uncompacted:
-            node.stack.compact()
+        node.stack.collect()
         node.unsettled = False
     return Loaded(len(node.copy) + len(node.leased), len(residue), len(adopted), finished)
 

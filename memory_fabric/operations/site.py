@@ -20,6 +20,7 @@ from memory_fabric.flows import (
     verify,
 )
 from memory_fabric.flows.leases import sweep
+from memory_fabric.flows.upkeep import State
 from memory_fabric.operations.shapes import Json, one_of, sole_purpose
 from memory_fabric.wiring import GRID_OPERATIONS, Home
 
@@ -113,7 +114,21 @@ def status(home: Home, requester: Requester) -> Json:
             for site in node.roster
         ],
         "apps": [app.name for app in node.ledger.apps()],
+        "upkeep": [_job_json(state) for state in home.upkeep.states()],
         "warnings": home.warnings(),
+    }
+
+
+def _job_json(state: State) -> Json:
+    """How a job of the upkeep stands."""
+    failure = state.failure
+    return {
+        "job": state.job,
+        "due": state.due,
+        "last": state.last.isoformat() if state.last else None,
+        "failed": {"at": failure.at.isoformat(), "error": failure.error, "place": failure.place}
+        if failure
+        else None,
     }
 
 

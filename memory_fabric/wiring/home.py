@@ -37,6 +37,7 @@ from memory_fabric.flows import opening
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.terms import record_terms
+from memory_fabric.flows.upkeep import TIDY, Upkeep
 from memory_fabric.flows.warm import warm
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Gate
@@ -76,6 +77,7 @@ class Home:
         loaded: what opening found; ``None`` where only ``site verify`` reads it.
         served: whether this process serves it.
         progress: told of long work.
+        upkeep: what the site does for itself; ``start`` it where the home is served.
     """
 
     def __init__(
@@ -152,6 +154,7 @@ class Home:
             check_region=check_region,
             generator=self._generator,
         )
+        self.upkeep = Upkeep(self.node, [TIDY])
 
     def __enter__(self) -> Home:
         return self
@@ -165,7 +168,12 @@ class Home:
         self.close()
 
     def close(self) -> None:
-        """Release the files and the lock, and end the model's and the trainer's processes."""
+        """Do what must not wait, release the files and the lock, and end the model's and the
+        trainer's processes.
+        """
+        self.upkeep.stop()
+        if self.loaded:
+            self.upkeep.settle()
         self._worker.close()
         with self._choosing:
             if self._model:

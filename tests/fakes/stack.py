@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from memory_fabric.core.records import SealedRecord
 
@@ -36,8 +36,15 @@ class MemoryStack:
             yield records[start : start + 100]
 
     @property
-    def uncompacted(self) -> bool:
-        return False
+    def clutter(self) -> float:
+        return 0.0
 
-    def compact(self) -> None:
+    def tidy(self, halt: Callable[[], bool] = bool) -> bool:
+        return not halt()
+
+    def compact(self, halt: Callable[[], bool] = bool) -> bool:
         self.version += 1
+        return not halt()
+
+    def collect(self) -> None:
+        pass
