@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, lru_cache
+from json.encoder import encode_basestring
 from typing import Any
 
 from memory_fabric.core.canonical import digest
@@ -69,17 +71,22 @@ class LabelClass:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> LabelClass:
-        """The inverse of ``to_json``."""
-        return cls(
-            home=Region(value["home"]),
-            tenant=value["tenant"],
-            data_class=DataClass(value["data_class"]),
-            personal=value["personal"],
-            special=frozenset(value["special"]),
-            purposes=frozenset(value["purposes"]),
-            consent=Consent(value["consent"]),
-            legal_hold=value["legal_hold"],
+        """The inverse of ``to_json``. Equal classes are one object: very many memories share it."""
+        return _class_of(
+            value["home"],
+            value["tenant"],
+            value["data_class"],
+            value["personal"],
+            tuple(value["special"]),
+            tuple(value["purposes"]),
+            value["consent"],
+            value["legal_hold"],
         )
+
+    @cached_property
+    def json_text(self) -> str:
+        """``to_json`` as text, made once: very many memories share a class."""
+        return json.dumps(self.to_json(), separators=(",", ":"), ensure_ascii=False)
 
     @cached_property
     def key(self) -> str:
@@ -162,36 +169,65 @@ class Label:
             legal_hold=self.legal_hold,
         )
 
+    def about(self, subjects: tuple[str, ...]) -> Label:
+        """The same label for other subjects; it shares the class, and costs no check again."""
+        other = object.__new__(Label)
+        vars(other).update(vars(self), subjects=subjects)
+        return other
+
     def state(self, now: datetime) -> ClassState:
         """The class, and whether retention is over at ``now``."""
         over = self.expires_at is not None and self.expires_at <= now
         return ClassState(self.label_class, over)
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON-ready and canonical."""
-        return {
-            **self.label_class.to_json(),
-            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
-            "subjects": list(self.subjects),
-        }
+    def json_text(self) -> str:
+        """As JSON text: the class, and what is the memory's own."""
+        expires_at = f'"{self.expires_at.isoformat()}"' if self.expires_at else "null"
+        subjects = ",".join(map(encode_basestring, self.subjects))
+        return (
+            f'{{"class":{self.label_class.json_text},'
+            f'"expires_at":{expires_at},"subjects":[{subjects}]}}'
+        )
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Label:
-        """The inverse of ``to_json``."""
-        label_class = LabelClass.from_json(value)
-        expires = value["expires_at"]
-        return cls(
-            home=label_class.home,
-            tenant=label_class.tenant,
-            data_class=label_class.data_class,
-            personal=label_class.personal,
-            purposes=label_class.purposes,
-            special=label_class.special,
-            consent=label_class.consent,
-            legal_hold=label_class.legal_hold,
-            expires_at=datetime.fromisoformat(expires) if expires else None,
-            subjects=tuple(value["subjects"]),
-        )
+        """The inverse of ``json_text``, parsed."""
+        label = _label_of(LabelClass.from_json(value["class"]), value["expires_at"])
+        return label.about(tuple(value["subjects"]))
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _class_of(
+    home: str,
+    tenant: str,
+    data_class: str,
+    personal: bool,
+    special: tuple[str, ...],
+    purposes: tuple[str, ...],
+    consent: str,
+    legal_hold: bool,
+) -> LabelClass:
+    return LabelClass(
+        home=Region(home),
+        tenant=tenant,
+        data_class=DataClass(data_class),
+        personal=personal,
+        special=frozenset(special),
+        purposes=frozenset(purposes),
+        consent=Consent(consent),
+        legal_hold=legal_hold,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _label_of(label_class: LabelClass, expires_at: str | None) -> Label:
+    """A label of this class about nobody; its class is the given object."""
+    label = Label(
+        **{part.name: getattr(label_class, part.name) for part in fields(LabelClass)},
+        expires_at=datetime.fromisoformat(expires_at) if expires_at else None,
+    )
+    vars(label)["label_class"] = label_class
+    return label
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,19 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from memory_fabric.core.errors import HomeError, NotFound
 from memory_fabric.core.ports import KeyProvider, KeyStore
 from memory_fabric.vault.binding import bind, derive
 from memory_fabric.vault.epoch import EPOCH, EpochKey, HeldKey, Kind, Owner, keyring_damaged
 from memory_fabric.vault.snapshot import SnapshotKey
+
+MAX_CIPHERS = 8192
+"""Ciphers under derived keys that are kept ready: 20 MB at most."""
 
 
 class Keyring:
@@ -43,6 +49,7 @@ class Keyring:
         self._snapshots: dict[bytes, HeldKey] = {}
         self._destroyed: set[bytes] = set()
         self._table: HeldKey | None = None
+        self._ciphers: OrderedDict[tuple[bytes, bytes], AESGCM] = OrderedDict()
 
     @classmethod
     def create(cls, store: KeyStore, provider: KeyProvider, site_id: str) -> Keyring:
@@ -129,11 +136,7 @@ class Keyring:
         found = [self._owners.get(owner) for owner in owners]
         held = [key for key in found if key is not None]
         if len(held) < len(owners):
-            raise NotFound(
-                "subject-unknown",
-                "There is no key for one of the subjects: it is erased, or was never stored.",
-                "Store the memory anew if it may be kept.",
-            )
+            raise _subject_unknown()
         return tuple(sorted(held, key=_by_id))
 
     def subject_keys(
@@ -170,6 +173,27 @@ class Keyring:
         if held is None and key_id not in self._destroyed:
             raise keyring_damaged(f"key {key_id.hex()}, which is missing")
         return held
+
+    def cipher(self, keys: Sequence[HeldKey], info: bytes) -> AESGCM:
+        """AES-256-GCM under one key derived from all of these, in their order.
+
+        The newest are kept: many memories are about the same subjects. Destroying any key drops
+        them all, and whoever has no key that is held gets none.
+
+        Raises:
+            NotFound: ``subject-unknown``: one of the keys was destroyed meanwhile.
+        """
+        ids = b"".join([key.id for key in keys]), info
+        cipher = self._ciphers.get(ids)
+        if cipher is None:
+            derived = AESGCM(derive(b"".join([key.key for key in keys]), info))
+            with self._lock:
+                if not all(key.id in self._held for key in keys):
+                    raise _subject_unknown()
+                cipher = self._ciphers[ids] = derived
+                if len(self._ciphers) > MAX_CIPHERS:
+                    self._ciphers.popitem(last=False)
+        return cipher
 
     def knows(self, tenant: str, subject: str) -> bool:
         """Whether the subject has a key."""
@@ -214,6 +238,7 @@ class Keyring:
                 for tombstone in tombstones:
                     self._hold(tombstone)
                     self._owners.pop(self._held.pop(tombstone.key).owner)
+                self._ciphers.clear()
                 self._store.destroy(doomed)
             return len(doomed)
 
@@ -322,3 +347,11 @@ class Keyring:
 
 def _by_id(key: HeldKey) -> bytes:
     return key.id
+
+
+def _subject_unknown() -> NotFound:
+    return NotFound(
+        "subject-unknown",
+        "There is no key for one of the subjects: it is erased, or was never stored.",
+        "Store the memory anew if it may be kept.",
+    )

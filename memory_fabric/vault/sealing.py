@@ -5,8 +5,8 @@
     body    = vector length (4, big-endian) | vector | JSON
 
 Both seals are AES-256-GCM. The header's key is the table key. The body's is derived by
-HKDF-SHA256 from the keys of *all* its subjects, in key-id order, and belongs to this record in
-this version only. ``docs/internals/format.md`` has the associated data in full.
+HKDF-SHA256 from the keys of *all* its subjects, in key-id order, and is the same for all records
+about the same subjects. ``docs/internals/format.md`` has the associated data in full.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from memory_fabric.core.memory import Memory
 from memory_fabric.core.records import SealedRecord
 from memory_fabric.vault.binding import NONCE_BYTES, TAG_BYTES, bind, derive, u64
 from memory_fabric.vault.epoch import ID_BYTES, HeldKey
+from memory_fabric.vault.keyring import Keyring
 
-FORMAT = 1
+FORMAT = 2
 """Version of the byte layout: the first byte of every blob."""
 SLOTS = (4, 16, 64)
 """Key ids fill a header of one of these sizes, so that few records show how many they have."""
@@ -35,8 +36,15 @@ SLOTS = (4, 16, 64)
 _MARKER_BYTES = 16
 _SIZE_BYTES = 8
 _FIXED = 1 + _MARKER_BYTES + _SIZE_BYTES
-_to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 _from_json = json.JSONDecoder().decode
+
+
+class Unsealed(NamedTuple):
+    """A memory on its way into a record: which record, in which version."""
+
+    rid: bytes
+    version: int
+    memory: Memory
 
 
 class Header(NamedTuple):
@@ -58,46 +66,70 @@ class Header(NamedTuple):
     place: bytes
 
 
+class _Whose(NamedTuple):
+    """What records about the same subjects have in common when they are sealed."""
+
+    clear: bytes
+    header: bytes
+    tenant: bytes
+    cipher: AESGCM
+
+
 class Sealer:
     """Seals and unseals the records of one table of one site.
 
-    Args:
-        table_key: seals the headers. One key may seal 2^32 of them (NIST SP 800-38D, 8.3).
+    Nonces are random: one key may seal 2^32 times (NIST SP 800-38D, 8.3).
     """
 
-    def __init__(self, site_id: str, table: str, table_key: bytes) -> None:
-        self._place = bind("memory-fabric/record", bytes([FORMAT]), site_id, table)
-        self._headers = AESGCM(table_key)
-        marker_key = derive(table_key, bind("memory-fabric/tenant-marker/1"))
+    def __init__(self, keyring: Keyring, table: str) -> None:
+        self._keyring = keyring
+        self._place = bind("memory-fabric/record", bytes([FORMAT]), keyring.site_id, table)
+        self._body_key = bind("memory-fabric/body", bytes([FORMAT]), keyring.site_id, table)
+        self._headers = AESGCM(keyring.table_key)
+        marker_key = derive(keyring.table_key, bind("memory-fabric/tenant-marker/1"))
         self._marker = lru_cache(maxsize=1024)(
             lambda tenant: hmac.digest(marker_key, tenant.encode(), "sha256")[:_MARKER_BYTES]
         )
 
-    def seal(
-        self,
-        memory: Memory,
-        keys: Sequence[HeldKey],
-        rid: bytes,
-        version: int,
-        epoch: int,
-        log_size: int,
-    ) -> SealedRecord:
-        """One record. ``keys``: of all subjects, or the tenant's, in key-id order."""
-        tenant = memory.label.tenant
-        place = self._place_of(rid, version, epoch)
+    def seal(self, memories: Sequence[Unsealed], log_size: int) -> list[SealedRecord]:
+        """The records, in order, under the keys of their subjects, or the tenant's.
+
+        Raises:
+            NotFound: ``subject-unknown``.
+        """
+        epoch = self._keyring.epoch
+        nonces = os.urandom(2 * NONCE_BYTES * len(memories))
+        number, size = u64(epoch), u64(log_size)
+        known: dict[tuple[str, tuple[str, ...]], _Whose] = {}
+        sealed = []
+        at = 0
+        for rid, version, memory in memories:
+            label, vector = memory.label, memory.vector
+            about = label.tenant, label.subjects
+            whose = known.get(about) or known.setdefault(about, self._whose(*about, size))
+            clear, header, tenant, cipher = whose
+            place = self._place + rid + u64(version) + number
+            nonce, body_nonce = (
+                nonces[at : at + NONCE_BYTES],
+                nonces[at + NONCE_BYTES : at + 2 * NONCE_BYTES],
+            )
+            at += 2 * NONCE_BYTES
+            raw = clear + nonce + self._headers.encrypt(nonce, header, place + clear)
+            body = len(vector).to_bytes(4, "big") + vector + memory.json_text().encode()
+            body = cipher.encrypt(body_nonce, body, place + raw + tenant)
+            sealed.append(SealedRecord(rid, version, epoch, raw + body_nonce + body))
+        return sealed
+
+    def _whose(self, tenant: str, subjects: tuple[str, ...], size: bytes) -> _Whose:
+        keys = self._keyring.keys(tenant, subjects)
         slots = next(size for size in SLOTS if size >= len(keys))
-        ids = b"".join(key.id for key in keys).ljust(slots * ID_BYTES, b"\0")
-        clear = bytes((FORMAT, slots))
-        nonces = os.urandom(2 * NONCE_BYTES)
-        nonce, body_nonce = nonces[:NONCE_BYTES], nonces[NONCE_BYTES:]
-        plain = bytes((len(keys),)) + self._marker(tenant) + u64(log_size) + ids
-        raw = clear + nonce + self._headers.encrypt(nonce, plain, place + clear)
-        vector = memory.vector
-        body = b"".join(
-            (len(vector).to_bytes(4, "big"), vector, _to_json(memory.to_json()).encode())
+        ids = b"".join([key.id for key in keys]).ljust(slots * ID_BYTES, b"\0")
+        return _Whose(
+            bytes((FORMAT, slots)),
+            bytes((len(keys),)) + self._marker(tenant) + size + ids,
+            tenant.encode(),
+            self._keyring.cipher(keys, self._body_key),
         )
-        sealed = _body_cipher(keys, place).encrypt(body_nonce, body, raw + tenant.encode())
-        return SealedRecord(rid, version, epoch, raw + body_nonce + sealed)
 
     def header(self, record: SealedRecord) -> Header:
         """Which keys the record needs.
@@ -126,15 +158,17 @@ class Sealer:
 
         Raises:
             IntegrityViolated: ``record-damaged``.
+            NotFound: ``subject-unknown``: a key was destroyed meanwhile.
         """
         tenant = keys[0].tenant
         if header.tenant_marker != self._marker(tenant):
             raise damaged(record)
         start = len(header.raw) + NONCE_BYTES
         nonce, sealed = record.blob[len(header.raw) : start], record.blob[start:]
-        cipher = _body_cipher(keys, header.place)
+        cipher = self._keyring.cipher(keys, self._body_key)
+        bound = header.place + header.raw + tenant.encode()
         try:
-            plain = cipher.decrypt(nonce, sealed, header.raw + tenant.encode())
+            plain = cipher.decrypt(nonce, sealed, bound)
         except (InvalidTag, ValueError):
             raise damaged(record) from None
         text_at = 4 + int.from_bytes(plain[:4], "big")
@@ -142,11 +176,6 @@ class Sealer:
 
     def _place_of(self, rid: bytes, version: int, epoch: int) -> bytes:
         return self._place + rid + u64(version) + u64(epoch)
-
-
-def _body_cipher(keys: Sequence[HeldKey], place: bytes) -> AESGCM:
-    """The record's own key: every subject's key goes in, so that each of them closes it."""
-    return AESGCM(derive(b"".join(key.key for key in keys), place))
 
 
 def damaged(record: SealedRecord) -> IntegrityViolated:

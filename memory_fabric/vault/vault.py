@@ -9,6 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from memory_fabric.core.access import Act, Decision
+from memory_fabric.core.errors import NotFound
 from memory_fabric.core.labels import ClassState
 from memory_fabric.core.memory import Memory
 from memory_fabric.core.records import RID_BYTES, IndexRow, SealedRecord
@@ -30,7 +31,7 @@ from memory_fabric.gate.permits import (
     update_taken_in,
 )
 from memory_fabric.vault.keyring import Keyring
-from memory_fabric.vault.sealing import Sealer
+from memory_fabric.vault.sealing import Sealer, Unsealed
 
 _OPENING = frozenset({Act.RECALL, Act.EXPORT, Act.TRAIN, Act.RELABEL})
 _VOUCHING = frozenset({Act.QUERY})
@@ -70,16 +71,20 @@ class Vault:
         self._log_size = log_size
         self._keyring = keyring
         self._mint = mint
-        self._sealer = Sealer(keyring.site_id, table, keyring.table_key)
+        self._sealer = Sealer(keyring, table)
 
     def seal(self, memories: Sequence[Memory]) -> list[SealedRecord]:
         """New records, one a memory, in order. Missing keys are made first, in one write."""
+        about = {(memory.label.tenant, memory.label.subjects): None for memory in memories}
         self._keyring.ensure(
-            (memory.label.tenant, subject)
-            for memory in memories
-            for subject in memory.label.subjects or (None,)
+            (tenant, subject) for tenant, subjects in about for subject in subjects or (None,)
         )
-        return [self._seal(memory, os.urandom(RID_BYTES), 1) for memory in memories]
+        drawn = os.urandom(RID_BYTES * len(memories))
+        rids = [drawn[at : at + RID_BYTES] for at in range(0, len(drawn), RID_BYTES)]
+        return self._sealer.seal(
+            [Unsealed(rid, 1, memory) for rid, memory in zip(rids, memories, strict=True)],
+            self._log_size(),
+        )
 
     def reseal(self, changes: Sequence[tuple[SealedRecord, Memory]]) -> list[SealedRecord]:
         """The next version of records whose memories changed.
@@ -87,7 +92,10 @@ class Vault:
         Raises:
             NotFound: ``subject-unknown``: a subject was erased meanwhile; nothing comes back.
         """
-        return [self._seal(memory, old.rid, old.version + 1) for old, memory in changes]
+        return self._sealer.seal(
+            [Unsealed(old.rid, old.version + 1, memory) for old, memory in changes],
+            self._log_size(),
+        )
 
     def index_rows(self, records: Iterable[SealedRecord]) -> Indexed:
         """Rows for the searchable copy, which lives in this process's memory only.
@@ -211,11 +219,6 @@ class Vault:
             raise _misused()
         return redeemed
 
-    def _seal(self, memory: Memory, rid: bytes, version: int) -> SealedRecord:
-        keys = self._keyring.keys(memory.label.tenant, memory.label.subjects)
-        epoch, size = self._keyring.epoch, self._log_size()
-        return self._sealer.seal(memory, keys, rid, version, epoch, size)
-
     def _open(self, record: SealedRecord) -> Memory | None:
         """The memory, or ``None`` where a key of it is destroyed."""
         header = self._sealer.header(record)
@@ -225,7 +228,10 @@ class Vault:
             if key is None:
                 return None
             keys.append(key)
-        return self._sealer.body(record, header, keys)
+        try:
+            return self._sealer.body(record, header, keys)
+        except NotFound:  # erased since the line above
+            return None
 
 
 def _granted(permit: Permit, memory: Memory, now: datetime) -> Decision | None:

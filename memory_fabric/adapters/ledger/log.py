@@ -79,7 +79,7 @@ def check_owner(database: Database, connection: Connection, site_id: str) -> Non
     """That this is the site's own ledger, in a format that is known here.
 
     Raises:
-        HomeError: ``home-foreign``, ``ledger-too-new``.
+        HomeError: ``home-foreign``, ``ledger-too-new``, ``home-too-old``.
         IntegrityViolated: ``ledger-damaged``: it does not say.
     """
     found = list(database.rows(connection, select(META.c.site_id, META.c.schema_version)))
@@ -96,6 +96,12 @@ def check_owner(database: Database, connection: Connection, site_id: str) -> Non
             "ledger-too-new",
             f"The ledger {database.name} was written by a newer version.",
             "Update Memory Fabric.",
+        )
+    if found[0].schema_version < SCHEMA_VERSION:
+        raise HomeError(
+            "home-too-old",
+            "The home was made by an older version, whose sealed records this one does not read.",
+            "Create a new home, and import what the older version exports.",
         )
 
 

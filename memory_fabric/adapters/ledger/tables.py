@@ -5,8 +5,8 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Integer, Text
 from sqlmodel import Field, SQLModel
 
-SCHEMA_VERSION = 1
-"""Of the tables as they stand here."""
+SCHEMA_VERSION = 2
+"""Of the tables as they stand here, and of the sealed records that they account for."""
 
 # In SQLite only a plain INTEGER key is the row's own place in the file.
 _Big = BigInteger().with_variant(Integer(), "sqlite")

@@ -343,6 +343,15 @@ def test_an_anchor_cannot_be_edited(disk: Disk, changes: dict[str, object]) -> N
     assert caught.value.code == "ledger-anchor-damaged"
 
 
+@pytest.mark.parametrize(("version", "code"), [(1, "home-too-old"), (99, "ledger-too-new")])
+def test_a_home_of_another_format_is_refused(disk: Disk, version: int, code: str) -> None:
+    disk.edit(lambda file: file.execute("UPDATE meta SET schema_version=?", (version,)))
+    for look in (disk.open, disk.audit):
+        with pytest.raises(HomeError) as caught:
+            look()
+        assert caught.value.code == code
+
+
 def test_another_site_s_ledger_is_foreign(disk: Disk) -> None:
     with pytest.raises(HomeError) as caught:
         disk.open("lon-1")

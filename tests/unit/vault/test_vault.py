@@ -56,6 +56,25 @@ def test_resealing_revives_nobody(bench: Bench) -> None:
     assert not bench.keyring.knows("acme", "ada")
 
 
+def test_an_erasure_closes_at_once_what_was_just_read(bench: Bench) -> None:
+    memory, other = a_memory("ada", "bob"), a_memory("bob", name="m-2")
+    records = bench.vault.seal([memory, other])
+    keys = bench.keyring.keys("acme", ["ada", "bob"])
+    assert len(bench.open(records, memory.label, other.label).items) == 2
+    bench.erase("ada")
+    assert [item.memory for item in bench.open(records, memory.label).items] == [other]
+    with pytest.raises(NotFound):  # nor do the keys help whoever held them meanwhile
+        bench.keyring.cipher(keys, b"memory-fabric/body")
+
+
+def test_records_about_the_same_subjects_look_nothing_alike(bench: Bench) -> None:
+    one, other = bench.vault.seal([a_memory("ada"), a_memory("ada")])
+    same = [
+        at for at, pair in enumerate(zip(one.blob, other.blob, strict=True)) if len({*pair}) == 1
+    ]
+    assert len(same) < len(one.blob) / 16
+
+
 class TestIndexRows:
     def test_hold_what_search_needs(self, bench: Bench) -> None:
         memory = a_memory("ada")
