@@ -180,8 +180,16 @@ class Label:
         over = self.expires_at is not None and self.expires_at <= now
         return ClassState(self.label_class, over)
 
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready: the class, and what is the memory's own."""
+        return {
+            "class": self.label_class.to_json(),
+            "expires_at": self.expires_at.isoformat() if self.expires_at else None,
+            "subjects": list(self.subjects),
+        }
+
     def json_text(self) -> str:
-        """As JSON text: the class, and what is the memory's own."""
+        """``to_json`` as text, with the class's own made once."""
         expires_at = f'"{self.expires_at.isoformat()}"' if self.expires_at else "null"
         subjects = ",".join(map(encode_basestring, self.subjects))
         return (
@@ -191,7 +199,7 @@ class Label:
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Label:
-        """The inverse of ``json_text``, parsed."""
+        """The inverse of ``to_json``."""
         label = _label_of(LabelClass.from_json(value["class"]), value["expires_at"])
         return label.about(tuple(value["subjects"]))
 

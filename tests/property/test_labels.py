@@ -74,7 +74,8 @@ def test_each_single_loosening_is_seen(label: Label) -> None:
 def test_a_class_survives_json_and_its_bases_are_without_hold_and_withdrawal(label: Label) -> None:
     label_class = label.label_class
     assert LabelClass.from_json(label_class.to_json()) == label_class
-    assert Label.from_json(json.loads(label.json_text())) == label
+    assert Label.from_json(label.to_json()) == label
+    assert json.loads(label.json_text()) == label.to_json()
     for base in label_class.bases():
         assert not base.legal_hold
         assert base.consent is not Consent.WITHDRAWN
