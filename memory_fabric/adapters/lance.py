@@ -20,6 +20,7 @@ from memory_fabric.adapters.lance_files import (
     is_read_error,
     step_over_torn,
 )
+from memory_fabric.adapters.lance_reading import RecordReader
 from memory_fabric.core.errors import HomeError, IntegrityViolated, MemoryFabricError, Unavailable
 from memory_fabric.core.records import RID_BYTES, SealedRecord
 
@@ -70,8 +71,7 @@ class LanceStack:
             )
         self._lock = threading.RLock()
         self._files = SyncedFiles(self._folder)
-        self._row_ids: dict[bytes, int] = {}
-        self._last_fragment = -1
+        self._records = RecordReader(self._folder)
         self._commits = 0
         self._small = self._scattered = 0
         self._compactor = Compactor(
@@ -115,7 +115,7 @@ class LanceStack:
 
     def __len__(self) -> int:
         """Records held."""
-        return len(self._row_ids)
+        return len(self._records)
 
     @property
     def version(self) -> int:
@@ -131,7 +131,7 @@ class LanceStack:
             if not records:
                 return self.version
             with self._writing():
-                if any(rid in self._row_ids for rid in by_rid):
+                if self._records.known(list(by_rid)):
                     merge = self._table.merge_insert("rid")
                     merge = merge.when_matched_update_all().when_not_matched_insert_all()
                     merge.execute(_to_arrow(records))
@@ -142,30 +142,21 @@ class LanceStack:
     def remove(self, rids: Sequence[bytes]) -> int:
         """Remove records from the current version, unknown ones left aside. The new version."""
         with self._lock:
-            known = [rid for rid in rids if rid in self._row_ids]
+            known = self._records.known(rids)
             if not known:
                 return self.version
             with self._writing():
                 self._table.delete(_where(known))
-            for rid in known:
-                self._row_ids.pop(rid, None)
+            self._records.forget(known)
             return self._committed()
 
     def fetch(self, rids: Sequence[bytes]) -> list[SealedRecord]:
         """The records with these ids, in this order; missing ones are left out."""
-        with self._lock, self._reading():
-            row_ids = [self._row_ids[rid] for rid in rids if rid in self._row_ids]
-            if not row_ids:
-                return []
-            taken = self._table.take_row_ids(row_ids).select(_COLUMNS).to_arrow()
-            found = {record.rid: record for record in _from_arrow(taken)}
-            astray = [rid for rid in rids if rid in self._row_ids and rid not in found]
-            if astray:
-                asked = self._table.search().where(_where(astray)).select(_COLUMNS)
-                found |= {record.rid: record for record in _from_arrow(asked.to_arrow())}
-            if any(rid in self._row_ids and rid not in found for rid in rids):
-                raise self._damaged("a record is no longer where it was written")
-            return [found[rid] for rid in rids if rid in found]
+        try:
+            return self._records.fetch(rids)
+        except OSError:  # a compaction may have taken a file away: without one, it is damage
+            with self._lock, self._reading():
+                return self._records.fetch(rids)
 
     def scan(self) -> Iterator[list[SealedRecord]]:
         """All records of the version at the first step, in batches."""
@@ -221,17 +212,11 @@ class LanceStack:
         return done
 
     def _learn(self) -> None:
-        """Note the row ids of fragments that are new: by these a record is found at once."""
-        newest = self._last_fragment
-        self._small = 0
-        for fragment in self._table.to_lance().get_fragments():
-            self._small += fragment.physical_rows < FRAGMENT_ROWS // 2
-            if fragment.fragment_id > self._last_fragment:
-                rows = fragment.scanner(columns=["rid"], with_row_id=True).to_table()
-                pairs = zip(rows["rid"].to_pylist(), rows["_rowid"].to_pylist(), strict=True)
-                self._row_ids.update(pairs)
-                newest = max(newest, fragment.fragment_id)
-        self._last_fragment = newest
+        """Know where the records of new fragments lie, and let go of fragments that are gone."""
+        dataset = self._table.to_lance()
+        fragments = dataset.get_fragments()
+        self._records.learn(dataset, fragments)
+        self._small = sum(part.physical_rows < FRAGMENT_ROWS // 2 for part in fragments)
 
     def _moved(self) -> None:
         """Rows have moved to other fragments."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from memory_fabric.adapters import lance_reading
 from memory_fabric.adapters.lance import TIDY_EVERY, LanceStack
 from memory_fabric.core.errors import HomeError, IntegrityViolated, Unavailable
 from memory_fabric.core.ports import Stack
@@ -90,6 +91,31 @@ class TestEveryStack:
         again = a_record(version=3, rid=record.rid)
         stack.write([again])
         assert stack.fetch([record.rid]) == [again]
+
+    def test_fetches_what_is_in_force_after_every_kind_of_change(self, stack: Stack) -> None:
+        records = [a_record(size=40 + 7 * number) for number in range(60)]
+        for start in range(0, 60, 15):
+            stack.write(records[start : start + 15])
+        changed = [a_record(2, record.rid) for record in records[::4]]
+        stack.write(changed)
+        stack.remove([record.rid for record in records[1::4]])
+        expected = as_written(*records) | as_written(*changed)
+        for record in records[1::4]:
+            del expected[record.rid]
+        asked = [record.rid for record in reversed(records)]
+        in_force = [expected[rid] for rid in asked if rid in expected]
+        assert stack.fetch(asked) == in_force
+        stack.compact()
+        assert stack.fetch(asked) == in_force
+        again = a_record(3, changed[0].rid)
+        stack.write([again])
+        assert stack.fetch([again.rid, changed[1].rid]) == [again, changed[1]]
+
+    def test_an_id_asked_twice_is_answered_twice(self, stack: Stack) -> None:
+        one, two = a_record(), a_record()
+        stack.write([one, two])
+        assert stack.fetch([two.rid, one.rid, two.rid]) == [two, one, two]
+        assert stack.fetch([]) == []
 
     def test_compaction_changes_no_record(self, stack: Stack) -> None:
         records = [a_record() for _ in range(300)]
@@ -199,6 +225,30 @@ class TestOnDisk:
         assert len(new) >= 3
         assert {str(path) for path in new} <= synced
         assert {str(path.parent) for path in new} <= synced
+
+    def test_reads_from_more_files_than_it_keeps_open(
+        self, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(lance_reading, "OPEN_FILES", 3)
+        stack = LanceStack.create(home)
+        records = [a_record(size=50) for _ in range(8)]
+        for record in records:
+            stack.write([record])
+        for _ in range(2):
+            assert stack.fetch([record.rid for record in records]) == records
+        data = str(home / "memories.lance" / "data")
+        held = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists()]
+        assert sum(name.startswith(data) for name in held) <= 3
+
+    def test_no_file_stays_open_that_compaction_took_away(self, home: Path) -> None:
+        stack = LanceStack.create(home)
+        records = [a_record() for _ in range(50)]
+        stack.write(records)
+        assert stack.fetch([records[0].rid]) == records[:1]
+        stack.remove([records[0].rid])
+        stack.compact()
+        held = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists()]
+        assert not [name for name in held if name.startswith(str(home)) and "(deleted)" in name]
 
 
 class TestDisk:
@@ -317,6 +367,20 @@ class TestDamage:
         assert str(home) not in seen.value.what
         named = home.parent / seen.value.details["damaged"][0]
         assert named == victim or (folder == "_versions" and named.parent == victim.parent)
+
+    def test_under_a_running_site_is_seen_by_the_next_fetch(self, home: Path) -> None:
+        stack = LanceStack.create(home)
+        records = [a_record() for _ in range(50)]
+        stack.write(records[:25])
+        stack.write(records[25:])
+        assert stack.fetch([records[30].rid]) == [records[30]]
+        victim = max((home / "memories.lance" / "data").iterdir(), key=os.path.getmtime)
+        empty(victim)
+        with pytest.raises(IntegrityViolated) as seen:
+            stack.fetch([records[3].rid, records[30].rid])
+        assert seen.value.code == "stack-damaged"
+        assert seen.value.details["damaged"] == [str(victim.relative_to(home.parent))]
+        assert stack.fetch([records[3].rid]) == [records[3]]
 
     def test_a_flipped_byte_never_ends_in_a_foreign_error(self, home: Path) -> None:
         stack = LanceStack.create(home)

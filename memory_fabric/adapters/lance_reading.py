@@ -1,0 +1,118 @@
+"""Reading single records of a Lance table fast: straight from its data files, without a query."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import lance
+from lance.file import LanceFileReader
+
+from memory_fabric.adapters.lance_files import is_read_error
+from memory_fabric.adapters.lance_rows import NOWHERE, RowIndex, Rows, as_rids
+from memory_fabric.core.records import SealedRecord
+
+OPEN_FILES = 256
+"""Data files kept open at most."""
+_FRAGMENT = 2**32
+"""An address is the fragment's number times this, plus the row's number in its file."""
+
+
+class RecordReader:
+    """Knows where every record of a table lies, and reads records from there.
+
+    A data file never changes once written, so a row is read from its fragment's file by its
+    number. Only the blob is read: rid, version and epoch are known, and the blob's seal is bound
+    to all three, so that another row in its place does not open.
+
+    One thread changes what it knows at a time; any may read meanwhile.
+
+    Args:
+        table: the table's folder.
+    """
+
+    def __init__(self, table: Path) -> None:
+        self._table = table
+        self._index = RowIndex()
+        self._files: dict[int, str] = {}
+        self._open: dict[int, LanceFileReader] = {}
+        self._opening = threading.Lock()
+
+    def __len__(self) -> int:
+        """Records known."""
+        return len(self._index)
+
+    def known(self, rids: Sequence[bytes]) -> list[bytes]:
+        """Those of the ids that have a record."""
+        addresses = self._index.find(rids).address.tolist()
+        return [rid for rid, at in zip(rids, addresses, strict=True) if at != NOWHERE]
+
+    def learn(self, dataset: lance.LanceDataset, fragments: Sequence[lance.LanceFragment]) -> None:
+        """Take in fragments that are new among all of a dataset's, and let go of those gone."""
+        new = [fragment for fragment in fragments if fragment.fragment_id not in self._files]
+        # A reader on its way must find the file of every address: names first, then rows.
+        self._files |= {fragment.fragment_id: fragment.data_files()[0].path for fragment in new}
+        if new:
+            self._index.put(_rows_of(dataset, new))
+        with self._opening:
+            for gone in self._files.keys() - {fragment.fragment_id for fragment in fragments}:
+                del self._files[gone]
+                self._open.pop(gone, None)
+
+    def forget(self, rids: Sequence[bytes]) -> None:
+        """Removed records are no longer found; unknown ids are ignored."""
+        self._index.remove(rids)
+
+    def fetch(self, rids: Sequence[bytes]) -> list[SealedRecord]:
+        """The records with these ids, in this order; unknown ones are left out.
+
+        Raises:
+            OSError: names the file that could not be read.
+        """
+        wanted = list(dict.fromkeys(rids))
+        rows = self._index.find(wanted)
+        columns = (rows.address.tolist(), rows.version.tolist(), rows.epoch.tolist())
+        by_fragment: dict[int, dict[int, tuple[bytes, int, int]]] = {}
+        for rid, address, version, epoch in zip(wanted, *columns, strict=True):
+            if address != NOWHERE:
+                fragment, number = divmod(address, _FRAGMENT)
+                by_fragment.setdefault(fragment, {})[number] = (rid, version, epoch)
+        records: dict[bytes, SealedRecord] = {}
+        for fragment, numbered in by_fragment.items():
+            numbers = sorted(numbered)
+            for number, blob in zip(numbers, self._blobs(fragment, numbers), strict=True):
+                record = SealedRecord(*numbered[number], blob)
+                records[record.rid] = record
+        return [records[rid] for rid in rids if rid in records]
+
+    def _blobs(self, fragment: int, numbers: list[int]) -> list[bytes]:
+        """The blobs of some rows of a fragment's file, whose numbers ascend."""
+        name = self._files.get(fragment)
+        if name is None:
+            raise OSError(f"fragment {fragment} is gone")
+        try:
+            # A reader serves one thread at a time: it is taken out, and put back as the newest.
+            reader = self._open.pop(fragment, None) or LanceFileReader(
+                str(self._table / "data" / name), columns=["blob"]
+            )
+            blobs: list[bytes] = reader.take_rows(numbers).to_table()["blob"].to_pylist()
+        except BaseException as error:
+            if not is_read_error(error):
+                raise
+            raise OSError(f"data/{name} could not be read: {error}") from None
+        with self._opening:
+            if fragment in self._files:
+                self._open[fragment] = reader
+            while len(self._open) > OPEN_FILES:
+                del self._open[next(iter(self._open))]
+        return blobs
+
+
+def _rows_of(dataset: lance.LanceDataset, fragments: list[lance.LanceFragment]) -> Rows:
+    """Where the records of some fragments lie, as columns."""
+    columns = ["rid", "version", "epoch"]
+    scanner = dataset.scanner(columns=columns, with_row_address=True, fragments=fragments)
+    table = scanner.to_table()
+    numbers = (table[name].to_numpy() for name in ("_rowaddr", "version", "epoch"))
+    return Rows(as_rids(b"".join(table["rid"].to_pylist())), *numbers)
