@@ -231,9 +231,10 @@ class TestOnDisk:
     ) -> None:
         monkeypatch.setattr(lance_reading, "OPEN_FILES", 3)
         stack = LanceStack.create(home)
-        records = [a_record(size=50) for _ in range(8)]
-        for record in records:
-            stack.write([record])
+        batches = [[a_record() for _ in range(50)] for _ in range(6)]
+        for batch in batches:
+            stack.write(batch)
+        records = [batch[number] for number, batch in enumerate(batches)]
         for _ in range(2):
             assert stack.fetch([record.rid for record in records]) == records
         data = str(home / "memories.lance" / "data")
