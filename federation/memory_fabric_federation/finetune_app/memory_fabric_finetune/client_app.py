@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from pathlib import Path
 
 from flwr.app import Context, Message
@@ -25,4 +27,10 @@ def query(message: Message, context: Context) -> Message:
 
 
 def _socket(context: Context) -> Path:
-    return Path(str(context.node_config["socket"]))
+    """The socket that the node was started with; in a simulation, that of the home whose turn the
+    virtual node has.
+    """
+    if "socket" in context.node_config:
+        return Path(str(context.node_config["socket"]))
+    homes = json.loads(base64.urlsafe_b64decode(str(context.run_config["homes"])))
+    return Path(homes[int(str(context.node_config["partition-id"]))]) / "run" / "site.sock"
