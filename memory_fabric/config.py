@@ -7,6 +7,7 @@ is an error, for a setting that is silently ignored is worse than none.
 from __future__ import annotations
 
 import tomllib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ import tomlkit.items
 
 from memory_fabric.core.access import LADDER, Form, Plan
 from memory_fabric.core.errors import ClassUndeclared, HomeError, InputError, MemoryFabricError
-from memory_fabric.core.labels import Consent, DataClass, Label, LabelClass
+from memory_fabric.core.labels import ClassState, Consent, DataClass, Label, LabelClass
 from memory_fabric.core.places import Region, Tier, check_name
 
 MAX_CLASSES = 4096
@@ -136,6 +137,18 @@ class Settings:
     def declared(self) -> frozenset[LabelClass]:
         """The declared classes, for look-ups."""
         return frozenset(self.classes)
+
+    def states(self, tenant: str, purpose: str) -> frozenset[ClassState]:
+        """A tenant's declared classes that serve a purpose, within their retention."""
+        return self._states.get((tenant, purpose), frozenset())
+
+    @cached_property
+    def _states(self) -> Mapping[tuple[str, str], frozenset[ClassState]]:
+        serving: defaultdict[tuple[str, str], set[ClassState]] = defaultdict(set)
+        for label_class in self.classes:
+            for purpose in label_class.purposes:
+                serving[label_class.tenant, purpose].add(ClassState(label_class))
+        return {key: frozenset(states) for key, states in serving.items()}
 
     def tenant(self, name: str | None) -> Tenant:
         """The tenant of that name; ``None`` means the only one."""

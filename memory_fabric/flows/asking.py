@@ -17,7 +17,7 @@ from memory_fabric.flows.mentioned import mentioned
 from memory_fabric.flows.messages import Reply, answer_from, question_body
 from memory_fabric.flows.node import Node, plans_json, recorded
 from memory_fabric.flows.reading import Filters
-from memory_fabric.gate.gate import Ask, refusing_rules
+from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Discharged, release
 from memory_fabric.vault.letters import Letter
 
@@ -172,7 +172,7 @@ def consult(
         decisions = node.gate.decide(ask, [state])
         decided += recorded(node, decisions, site=site.site_id, act="query")
         if not decisions[state].allowed:
-            replies.withheld.append(Withheld(site, refusing_rules(decisions)))
+            replies.withheld.append(Withheld(site, decisions.refusing))
             continue
         permit = node.gate.permit(ask, decisions, outgoing.subject)
         data = node.duties.discharge(node.vault.vouch(permit, memory, node.clock.now()))
@@ -215,7 +215,7 @@ def take_in(node: Node, outgoing: Outgoing, site: Site, reply: Reply, gathered: 
     gathered.decisions += recorded(node, decisions, site=site.site_id, act="take_in")
     permit = node.gate.permit(ask, decisions, outgoing.subject)
     gathered.parts.append(node.vault.take_in(permit, reply.items, node.clock.now()))
-    refused = refusing_rules({state: decisions[state] for state in offered})
+    refused = decisions.only(frozenset(offered)).refusing
     if reply.withheld or refused:
         rules = {rule.id: rule for rule in (*reply.withheld, *refused)}
         gathered.withheld.append(Withheld(site, tuple(rules[key] for key in sorted(rules))))

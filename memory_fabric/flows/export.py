@@ -23,7 +23,8 @@ from memory_fabric.flows.leases import Settled, move, sweep
 from memory_fabric.flows.messages import malformed
 from memory_fabric.flows.node import Node, count_forms, plans_json, recorded
 from memory_fabric.flows.storing import fetched
-from memory_fabric.gate.gate import Ask, Decisions, denied, refusing_rules
+from memory_fabric.gate.decisions import Decisions
+from memory_fabric.gate.gate import Ask, denied
 from memory_fabric.gate.permits import Discharged, release
 from memory_fabric.vault.letters import SealedLetter
 
@@ -102,11 +103,13 @@ def pending(
         )
     ask = Ask(Act.EXPORT, requester, checked, node.me, site)
     decisions, declared = reading.decide(node, ask)
-    wanted = {
-        state: decision
-        for state, decision in decisions.items()
-        if decision.allowed and form in (None, decision.form)
-    }
+    wanted = Decisions(
+        {
+            state: decision
+            for state, decision in decisions.granted.items()
+            if form in (None, decision.form)
+        }
+    )
     return Pending(ask, wanted, declared, _not_there_yet(node, ask, wanted))
 
 
@@ -135,7 +138,7 @@ def export(
         settled = sweep(node)
         _end_unconfirmed(node, requester, site_id)
         plan = pending(node, requester, site_id, purpose, form)
-        exported = Exported((), {}, 0, plan.declared, refusing_rules(plan.declared), (), settled)
+        exported = Exported((), {}, 0, plan.declared, plan.declared.refusing, (), settled)
         if not any(decision.allowed for decision in plan.decisions.values()) or not plan.rows:
             return _nothing(node, plan, exported)
         for start in range(0, len(plan.rows), BATCH):
@@ -204,7 +207,7 @@ def _package(
         )
         for item in terms.values()
     ]
-    held_back = refusing_rules(plan.declared)
+    held_back = plan.declared.refusing
     with node.writing:
         committed = node.commit(
             "export",

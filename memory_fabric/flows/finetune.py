@@ -23,7 +23,7 @@ from memory_fabric.flows.awaiting import Awaited
 from memory_fabric.flows.messages import MISREAD, answer_from, malformed
 from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.train import classes_from, task_body, update_from
-from memory_fabric.gate.gate import Ask, refusing_rules
+from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import ClearedUpdate, combined, release_update
 
 TAKEN = "take_update"
@@ -88,7 +88,7 @@ def begin_round(
         )
         decisions = node.gate.decide(ask, states)
         decided += recorded(node, decisions, site=site.site_id, act="send_update")
-        if refused := refusing_rules(decisions):
+        if refused := decisions.refusing:
             withheld.append(Withheld(site, refused))
             continue
         permit = node.gate.permit(ask, decisions, None)
@@ -156,7 +156,7 @@ def take_update(node: Node, requester: Requester, run: str, site_id: str, sealed
         raise update_refused("update-malformed", "does not say what it was trained on")
     ask = Ask(Act.TAKE_IN, requester, task.purpose, letter.sender, node.me)
     decisions = node.gate.decide(ask, states)
-    refused = refusing_rules(decisions)
+    refused = decisions.refusing
     committed = node.commit(
         TAKEN,
         requester,

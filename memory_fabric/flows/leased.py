@@ -22,7 +22,8 @@ from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.messages import answer_body, answer_from, malformed, neighbour
 from memory_fabric.flows.node import Node, count_forms, plans_json, recorded
 from memory_fabric.flows.storing import fetched
-from memory_fabric.gate.gate import Ask, refusing_rules
+from memory_fabric.gate.decisions import Decisions
+from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import release
 from memory_fabric.vault.letters import Letter
 
@@ -53,7 +54,7 @@ def recall_leased(node: Node, outgoing: Outgoing, gathered: Gathered) -> None:
     data = node.duties.discharge(opened)
     gathered.parts.append(data)
     # Whoever asks may read the receipt, and the other classes tell what lies here.
-    noted = reading.Reading(decisions, {}, data).noted
+    noted = reading.Reading(decisions, Decisions({}), data).noted
     gathered.decisions += recorded(node, noted, site=node.me.site_id, act="recall")
 
 
@@ -148,7 +149,7 @@ def fetch_for(node: Node, letter: Letter) -> bytes:
     data = node.duties.discharge(opened)
     names = {row.memory_id: name for rid, name in leased.items() if (row := node.copy.row(rid))}
     rows = [names[memory_id] for memory_id in reading.shown_ids(opened, data)]
-    found = reading.Reading(decisions, declared, data, refusing_rules(declared))
+    found = reading.Reading(decisions, declared, data, declared.refusing)
     refused = bool(found.withheld) and not found.allowed
     committed = node.commit(
         "recall",

@@ -8,10 +8,11 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from memory_fabric.config import Settings
-from memory_fabric.core.access import Decision, Form, Requester, Role
+from memory_fabric.core.access import Form, Requester, Role
 from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotGranted
 from memory_fabric.core.labels import ClassState, Label, LabelClass
 from memory_fabric.core.lease import Lease, lease_digests
@@ -22,8 +23,9 @@ from memory_fabric.core.ports import Clock, Ledger, SearchCopy, Stack, Transport
 from memory_fabric.core.receipt import Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
 from memory_fabric.flows.awaiting import Awaited
+from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.duties import Duties
-from memory_fabric.gate.gate import Decisions, Gate
+from memory_fabric.gate.gate import Gate
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.letters import Letters
 from memory_fabric.vault.packages import Packages
@@ -145,22 +147,17 @@ class Node:
         named = requester.role is not Role.APP or not requester.purposes
         return named or not requester.purposes.isdisjoint(label.purposes)
 
-    def declared(self, tenant: str, purpose: str) -> list[LabelClass]:
-        """The tenant's declared classes that serve a purpose."""
-        return [
-            label_class
-            for label_class in self.settings.classes
-            if label_class.tenant == tenant and purpose in label_class.purposes
-        ]
-
-    def candidates(self, tenant: str, purpose: str) -> list[ClassState]:
+    def candidates(self, tenant: str, purpose: str) -> frozenset[ClassState]:
         """The class states a question of this tenant and purpose can be about: those declared,
         and those that a withdrawn consent, a hold or an ended retention made of them.
         """
-        states = [ClassState(label_class) for label_class in self.declared(tenant, purpose)]
-        present = self.copy.states(tenant, self.clock.now())
-        states += [state for state in present if purpose in state.label_class.purposes]
-        return list(dict.fromkeys(states))
+        declared = self.settings.states(tenant, purpose)
+        others = [
+            state
+            for state in self.copy.states(tenant, self.clock.now()) - declared
+            if purpose in state.label_class.purposes
+        ]
+        return declared.union(others) if others else declared
 
     def subject_scope(self, tenant: str, subject: str | None) -> dict[str, str]:
         """How a receipt names whom a request was about: a commitment, or all."""
@@ -240,19 +237,19 @@ def recorded(node: Node, decisions: Decisions, **facts: str) -> list[dict[str, A
     A declared class is named by its key, which the newest ``terms`` receipt before this one
     spells out; any other stands in full. So every question can be put to policy again.
     """
-    groups: dict[tuple[Decision, bool], list[LabelClass]] = {}
-    for state, decision in decisions.items():
-        groups.setdefault((decision, state.retention_over), []).append(state.label_class)
-    declared = node.settings.declared
+    return [{**facts, **group} for group in _told(decisions, node.settings.declared)]
+
+
+@lru_cache(64)
+def _told(decisions: Decisions, declared: frozenset[LabelClass]) -> list[dict[str, Any]]:
     return [
         {
-            **facts,
             **decision.to_json(),
             "retention_over": over,
             "classes": sorted(item.key for item in classes if item in declared),
             "undeclared": [item.to_json() for item in classes if item not in declared],
         }
-        for (decision, over), classes in groups.items()
+        for decision, over, classes in decisions.alike
     ]
 
 

@@ -12,7 +12,8 @@ from memory_fabric.core.memory import MemoryType, Vector
 from memory_fabric.core.records import Hit, Scope
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.storing import fetched
-from memory_fabric.gate.gate import Ask, Decisions, refusing_rules
+from memory_fabric.gate.decisions import Decisions
+from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Discharged, Opened
 
 
@@ -54,16 +55,17 @@ class Reading:
         went out. Whoever asks may read it, and other classes tell what is stored.
         """
         out = {item.label_class for item in self.data.items}
-        return {
+        others = {
             state: decision
-            for state, decision in self.decisions.items()
-            if state in self.declared or (decision.allowed and state.label_class in out)
+            for state in (ClassState(item, over) for item in out for over in (False, True))
+            if state not in self.declared and (decision := self.decisions.granted.get(state))
         }
+        return Decisions({**self.declared, **others}) if others else self.declared
 
     @property
     def allowed(self) -> bool:
         """Whether any declared class is permitted in any form."""
-        return any(decision.allowed for decision in self.declared.values())
+        return bool(self.declared.granted)
 
 
 def decide(node: Node, ask: Ask) -> tuple[Decisions, Decisions]:
@@ -72,9 +74,8 @@ def decide(node: Node, ask: Ask) -> tuple[Decisions, Decisions]:
     Refusals are told from the latter only: they must not depend on what is stored.
     """
     tenant = ask.requester.tenant
-    declared = {ClassState(item) for item in node.declared(tenant, ask.purpose)}
     decisions = node.gate.decide(ask, node.candidates(tenant, ask.purpose))
-    return decisions, {state: decisions[state] for state in decisions if state in declared}
+    return decisions, decisions.only(node.settings.states(tenant, ask.purpose))
 
 
 def search(
@@ -118,7 +119,7 @@ def scope_of(
     """The permitted part of the stack, as the search copy filters it."""
     return Scope(
         tenant=ask.requester.tenant,
-        states=frozenset(state for state, decision in decisions.items() if decision.allowed),
+        states=decisions.permitted,
         subject=subject,
         now=node.clock.now(),
         memory_types=filters.memory_types,
@@ -142,7 +143,7 @@ def _read(
     scores = {hit.rid: hit.score for hit in hits}
     opened = node.vault.open(permit, records, scores, now=node.clock.now())
     data = node.duties.discharge(opened, asked, threshold)
-    return Reading(decisions, declared, data, refusing_rules(declared))
+    return Reading(decisions, declared, data, declared.refusing)
 
 
 def shown_ids(opened: Opened, data: Discharged) -> tuple[str, ...]:

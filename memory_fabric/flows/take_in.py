@@ -22,7 +22,7 @@ from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node, accountable, plans_json, recorded
 from memory_fabric.flows.opening import pen
 from memory_fabric.flows.storing import store
-from memory_fabric.gate.gate import Ask, refusing_rules
+from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Shown, release
 from memory_fabric.vault.letters import Letter
 from memory_fabric.vault.packages import Package
@@ -158,7 +158,7 @@ def _store(node: Node, package: Package) -> TakenIn:
     lease_of_row = {row.id: terms[row.lease] for row in package.rows}
     memories = _memories(node, manifest, data.items, [lease_of_row[item.id] for item in data.items])
     sealed = node.vault.seal(memories)
-    refused = refusing_rules(decisions)
+    refused = decisions.refusing
     rows: dict[str, list[LeasedRow]] = {item.lease: [] for item in manifest.leases}
     for record, item in zip(sealed, data.items, strict=True):
         rows[lease_of_row[item.id].lease].append(

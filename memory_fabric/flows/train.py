@@ -33,7 +33,8 @@ from memory_fabric.flows import arrays, strangers
 from memory_fabric.flows.messages import MISREAD, answer_body, malformed
 from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.storing import fetched
-from memory_fabric.gate.gate import Ask, Decisions, refusing_rules
+from memory_fabric.gate.decisions import Decisions
+from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Opened, OpenedMemory, release_update, trained
 from memory_fabric.vault.letters import Letter
 
@@ -100,7 +101,7 @@ def train_for(node: Node, letter: Letter) -> bytes:
 
     incoming, entering = decide(Act.TAKE_IN, asked.states)
     decided += recorded(node, entering, act="take_in")
-    if refused := refusing_rules(entering):
+    if refused := entering.refusing:
         return refuse(refused)
     node.vault.take_in_update(
         node.gate.permit(incoming, entering, None),
@@ -118,7 +119,7 @@ def train_for(node: Node, letter: Letter) -> bytes:
     able = [state for state in candidates if learning[state].allowed]
     _, leaving = decide(Act.SEND_UPDATE, able, _cohort(data.items))
     used = [item for item in data.items if _leaves(node, leaving, item)]
-    if not used and (refused := _told(node, {**learning, **leaving}, {**learning})):
+    if not used and (refused := _told(node, Decisions({**learning, **leaving}), learning)):
         decided += recorded(node, leaving, act="send_update", cohort=str(_cohort(data.items)))
         return refuse(refused)
 
@@ -128,10 +129,10 @@ def train_for(node: Node, letter: Letter) -> bytes:
     made = trained(data, used, update, facts.to_json(), now)
     sending, leaving = decide(Act.SEND_UPDATE, sorted(made.states, key=_key), facts.cohort)
     decided += recorded(node, leaving, act="send_update", cohort=str(facts.cohort))
-    if refused := refusing_rules(leaving):
+    if refused := leaving.refusing:
         return refuse(refused)
     part = node.vault.clear_update(node.gate.permit(sending, leaving, None), made, now)
-    partly = bool(refusing_rules(learning)) or len(used) < len(data.items)
+    partly = bool(learning.refusing) or len(used) < len(data.items)
     committed = commit(Outcome.PARTLY_WITHHELD if partly else Outcome.DONE, facts.recorded())
     header = {
         "kind": "update",
@@ -281,13 +282,10 @@ def _leaves(node: Node, decisions: Decisions, item: OpenedMemory) -> bool:
 def _told(node: Node, decisions: Decisions, candidates: Decisions) -> tuple[Rule, ...]:
     """The rules that refuse, from declared classes alone: not from what is stored."""
     declared = node.settings.declared
-    return refusing_rules(
-        {
-            state: decisions[state]
-            for state in candidates
-            if state.label_class in declared and not state.retention_over
-        }
+    told = frozenset(
+        state for state in candidates if state.label_class in declared and not state.retention_over
     )
+    return decisions.only(told).refusing
 
 
 def _check_unchanged(node: Node, tenant: str, used: Sequence[OpenedMemory]) -> None:

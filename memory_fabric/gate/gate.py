@@ -8,7 +8,7 @@ is a denial that names its rules.
 from __future__ import annotations
 
 import threading
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -33,12 +33,12 @@ from memory_fabric.core.errors import Denied
 from memory_fabric.core.labels import ClassState
 from memory_fabric.core.places import Region, Roster, Site
 from memory_fabric.core.ports import Clock, PolicyEngine
+from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.permits import Mint, Permit
 
 _CACHE_LIMIT = 200_000
-"""Cached decisions at most; beyond it the cache starts over."""
+"""Cached decisions at most, and as many again in whole sets; beyond it each starts over."""
 
-Decisions = Mapping[ClassState, Decision]
 _Key = tuple[Hashable, ...]
 
 
@@ -129,24 +129,51 @@ class Gate:
         self._mint = mint
         self._plans_key = tuple((form, plans[form]) for form in LADDER)
         self._cache: dict[tuple[_Key, ClassState], tuple[datetime, Decision]] = {}
+        self._sets: dict[tuple[_Key, frozenset[ClassState]], tuple[datetime, Decisions]] = {}
+        self._in_sets = 0
         self._lock = threading.Lock()
 
-    def decide(self, ask: Ask, states: Iterable[ClassState]) -> dict[ClassState, Decision]:
-        """The decision for each class state: the most permissive form that may be released."""
+    def decide(self, ask: Ask, states: Iterable[ClassState]) -> Decisions:
+        """The decision for each class state: the most permissive form that may be released.
+
+        A set that was decided on before is looked up whole, at once where it is the same object.
+        """
         engine = self.rulebook.crossing if ask.crosses else self.rulebook.home
+        wanted = frozenset(states)
         if engine is None:
-            return {state: _denied(BUNDLE_UNUSABLE) for state in states}
+            return Decisions(dict.fromkeys(wanted, _denied(BUNDLE_UNUSABLE)))
         now = self._clock.now()
-        decisions: dict[ClassState, Decision] = {}
-        missing: dict[ClassState, tuple[_Key, ClassState]] = {}
         common = self._key(engine, ask)
-        for state in dict.fromkeys(states):
-            key = (common, state)
-            cached = self._cache.get(key)
-            if cached and _still_true(*cached, now):
+        held = self._sets.get((common, wanted))
+        if held and _still_true(held[0], held[1].changes_at, now):
+            return held[1]
+        decisions = self._decided(engine, ask, common, wanted, now)
+        with self._lock:
+            self._in_sets += len(wanted)
+            if self._in_sets > _CACHE_LIMIT:
+                self._sets.clear()
+                self._in_sets = len(wanted)
+            self._sets[common, wanted] = (now, decisions)
+        return decisions
+
+    def _decided(
+        self,
+        engine: PolicyEngine,
+        ask: Ask,
+        common: _Key,
+        states: frozenset[ClassState],
+        now: datetime,
+    ) -> Decisions:
+        """Each state's decision, cached or asked for now; always in the same order."""
+        decisions: dict[ClassState, Decision] = {}
+        missing: list[ClassState] = []
+        ordered = sorted(states, key=lambda state: (state.label_class.key, state.retention_over))
+        for state in ordered:
+            cached = self._cache.get((common, state))
+            if cached and _still_true(cached[0], cached[1].changes_at, now):
                 decisions[state] = cached[1]
             else:
-                missing[state] = key
+                missing.append(state)
         if missing:
             ends = [
                 engine.changes_at(now),
@@ -154,14 +181,14 @@ class Gate:
                 ask.origin.changes_at(now),
             ]
             changes_at = min((end for end in ends if end), default=None)
-            fresh = self._ladder(engine, ask, list(missing), now)
+            fresh = self._ladder(engine, ask, missing, now)
             with self._lock:
                 if len(self._cache) + len(fresh) > _CACHE_LIMIT:
                     self._cache.clear()
                 for state, decision in fresh.items():
                     decisions[state] = replace(decision, changes_at=changes_at)
-                    self._cache[missing[state]] = (now, decisions[state])
-        return decisions
+                    self._cache[common, state] = (now, decisions[state])
+        return Decisions({state: decisions[state] for state in ordered})
 
     def permit(self, ask: Ask, decisions: Decisions, subject: str | None) -> Permit:
         """A permit over the allowed ones among the decisions; it may cover none of them."""
@@ -226,21 +253,10 @@ def _clean(verdict: Verdict) -> bool:
     return not verdict.errors and (bool(verdict.rules) or not verdict.allowed)
 
 
-def _still_true(since: datetime, decision: Decision, now: datetime) -> bool:
-    return since <= now and (decision.changes_at is None or now < decision.changes_at)
-
-
-def refusing_rules(decisions: Decisions) -> tuple[Rule, ...]:
-    """The rules behind every refusal among the decisions, each once, sorted by id."""
-    rules = {
-        rule.id: rule
-        for decision in decisions.values()
-        if not decision.allowed
-        for rule in decision.rules
-    }
-    return tuple(rules[key] for key in sorted(rules))
+def _still_true(since: datetime, changes_at: datetime | None, now: datetime) -> bool:
+    return since <= now and (changes_at is None or now < changes_at)
 
 
 def denied(what: str, decisions: Decisions, receipt: str) -> Denied:
     """The error for a request that policy refused wholly."""
-    return Denied.by_rules(what, [rule.to_json() for rule in refusing_rules(decisions)], receipt)
+    return Denied.by_rules(what, [rule.to_json() for rule in decisions.refusing], receipt)

@@ -26,14 +26,14 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import InitVar, dataclass
 from datetime import datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from memory_fabric.core.access import Act, Decision, Form
-from memory_fabric.core.canonical import digest
 from memory_fabric.core.errors import MemoryFabricError
 from memory_fabric.core.labels import ClassState, LabelClass
 from memory_fabric.core.memory import Memory, Vector
 from memory_fabric.core.receipt import Committed
+from memory_fabric.gate.decisions import Decisions
 
 PERMIT_LIFETIME = timedelta(seconds=60)
 """A permit not redeemed by then is void: decisions are about now."""
@@ -92,14 +92,12 @@ class Permit(_Capability):
     grants: Mapping[ClassState, Decision]
     expires_at: datetime
 
-    def fingerprint(self) -> str:
-        """Digest over everything the permit says."""
-        grants = sorted(
-            [state.label_class.key, state.retention_over, decision.to_json()]
-            for state, decision in self.grants.items()
-        )
-        scope = [self.act, self.origin, self.destination, self.tenant, self.purpose, self.subject]
-        return digest([self.id, scope, grants, self.expires_at.isoformat()])
+    def says(self) -> tuple[object, ...]:
+        """Everything the permit says; the grants are a view that nobody can change."""
+        return (
+            self.id, self.act, self.origin, self.tenant, self.purpose, self.subject,
+            self.destination, self.grants, self.expires_at,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,11 +107,18 @@ class Redeemed(_Capability):
     permit: Permit
 
 
+class _Struck(NamedTuple):
+    """What the mint remembers of a permit until it is redeemed."""
+
+    says: tuple[object, ...]
+    expires_at: datetime
+
+
 class Mint:
     """Strikes permits and redeems each exactly once. The gate strikes; the vault redeems."""
 
     def __init__(self) -> None:
-        self._live: dict[str, tuple[str, datetime]] = {}
+        self._live: dict[str, _Struck] = {}
         self._lock = threading.Lock()
 
     def strike(
@@ -129,7 +134,8 @@ class Mint:
         now: datetime,
     ) -> Permit:
         """A new permit over the allowed ones among ``grants``."""
-        changes = [decision.changes_at for decision in grants.values() if decision.changes_at]
+        decisions = grants if isinstance(grants, Decisions) else Decisions(grants)
+        ends = now + PERMIT_LIFETIME
         permit = Permit(
             _STAMP,
             id=secrets.token_hex(16),
@@ -139,12 +145,12 @@ class Mint:
             purpose=purpose,
             subject=subject,
             destination=destination,
-            grants={state: grant for state, grant in grants.items() if grant.allowed},
-            expires_at=min([now + PERMIT_LIFETIME, *changes]),
+            grants=decisions.granted,
+            expires_at=min(ends, decisions.changes_at or ends),
         )
         with self._lock:
-            self._live = {key: live for key, live in self._live.items() if live[1] > now}
-            self._live[permit.id] = (permit.fingerprint(), permit.expires_at)
+            self._live = {key: live for key, live in self._live.items() if live.expires_at > now}
+            self._live[permit.id] = _Struck(permit.says(), permit.expires_at)
         return permit
 
     def redeem(self, permit: Permit, now: datetime) -> Redeemed:
@@ -154,8 +160,8 @@ class Mint:
             PermitVoid: ``permit-void``: not struck here, altered, used before, or expired.
         """
         with self._lock:
-            fingerprint, expires_at = self._live.pop(permit.id, ("", now))
-        if not secrets.compare_digest(fingerprint, permit.fingerprint()) or now >= expires_at:
+            struck = self._live.pop(permit.id, None)
+        if struck is None or struck.says != permit.says() or now >= struck.expires_at:
             raise PermitVoid(
                 "permit-void",
                 "A release was attempted without a valid permit; nothing was released.",
