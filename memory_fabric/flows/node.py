@@ -151,13 +151,8 @@ class Node:
         """The class states a question of this tenant and purpose can be about: those declared,
         and those that a withdrawn consent, a hold or an ended retention made of them.
         """
-        declared = self.settings.states(tenant, purpose)
-        others = [
-            state
-            for state in self.copy.states(tenant, self.clock.now()) - declared
-            if purpose in state.label_class.purposes
-        ]
-        return declared.union(others) if others else declared
+        present = self.copy.states(tenant, self.clock.now())
+        return _candidates(self.settings.states(tenant, purpose), present, purpose)
 
     def subject_scope(self, tenant: str, subject: str | None) -> dict[str, str]:
         """How a receipt names whom a request was about: a commitment, or all."""
@@ -229,6 +224,14 @@ def accountable(node: Node, act: str, requester: Requester) -> Iterator[None]:
             "Report it as a defect with the receipt.",
             {"receipt": committed.receipt.id},
         ) from None
+
+
+@lru_cache(64)
+def _candidates(
+    declared: frozenset[ClassState], present: frozenset[ClassState], purpose: str
+) -> frozenset[ClassState]:
+    others = (state for state in present - declared if purpose in state.label_class.purposes)
+    return declared.union(others)
 
 
 def recorded(node: Node, decisions: Decisions, **facts: str) -> list[dict[str, Any]]:
