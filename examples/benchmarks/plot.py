@@ -4,23 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 WIDTH, HEIGHT = 720, 380
 LEFT, RIGHT, TOP, BOTTOM = 64, 250, 16, 44
 COLOURS = ("#0072b2", "#d55e00", "#009e73")
 
 
-def lines(
-    rows: Sequence[int], curves: Sequence[tuple[str, bool, Sequence[float]]], unit: str
-) -> str:
-    """One line a curve over the numbers of rows: sealed ones whole, plaintext ones dashed.
+@dataclass(frozen=True)
+class Curve:
+    """One line of a chart.
 
-    Args:
-        rows: places on the horizontal axis.
-        curves: label, whether sealed, and a value for each of ``rows``.
-        unit: of the values.
+    Attributes:
+        label: what the legend says.
+        kind: curves of one kind share a colour.
+        sealed: whole where true, dashed where false.
+        points: number of rows and value, ascending.
     """
-    every = [value for _, _, values in curves for value in values]
+
+    label: str
+    kind: str
+    sealed: bool
+    points: Sequence[tuple[int, float]]
+
+
+def lines(curves: Sequence[Curve], unit: str) -> str:
+    """The curves over the numbers of rows."""
+    rows = sorted({count for curve in curves for count, _ in curve.points})
+    every = [value for curve in curves for _, value in curve.points]
     low, high = math.floor(math.log10(min(every))), math.ceil(math.log10(max(every)))
 
     def x(count: float) -> float:
@@ -46,19 +57,19 @@ def lines(
         place = f'x="{x(count):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle"'
         parts.append(f"<text {place}>{count:,}</text>")
     parts.append(f'<text x="{LEFT}" y="{HEIGHT - 6}">rows</text>')
-    kinds = dict.fromkeys(label.rsplit(",", 1)[0] for label, _, _ in curves)
+    kinds = dict.fromkeys(curve.kind for curve in curves)
     colours = dict(zip(kinds, COLOURS, strict=False))
-    for number, (label, sealed, values) in enumerate(curves):
-        colour = colours[label.rsplit(",", 1)[0]]
-        dashes = "" if sealed else ' stroke-dasharray="5 4"'
+    for number, curve in enumerate(curves):
+        colour = colours[curve.kind]
+        dashes = "" if curve.sealed else ' stroke-dasharray="5 4"'
         style = f'stroke="{colour}" stroke-width="2"{dashes}'
-        points = [(x(count), y(value)) for count, value in zip(rows, values, strict=True)]
+        points = [(x(count), y(value)) for count, value in curve.points]
         path = "L".join(f"{across:.1f} {down:.1f}" for across, down in points)
         legend, down = WIDTH - RIGHT + 16, TOP + 14 + 22 * number
         parts += [
             f'<path d="M{path}" fill="none" {style}/>',
             *(f'<circle cx="{a:.1f}" cy="{d:.1f}" r="3" fill="{colour}"/>' for a, d in points),
             f'<path d="M{legend} {down}h24" {style}/>',
-            f'<text x="{legend + 30}" y="{down + 4}">{label}</text>',
+            f'<text x="{legend + 30}" y="{down + 4}">{curve.label}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])
