@@ -176,17 +176,21 @@ class Sealed(Side):
         fields = [self._fields() for _ in range(count)]
         return [1000 * seconds(partial(self._add, one)) for one in fields]
 
-    def writers(self, threads: int, each: int) -> float:
-        """Single rows by many at once, acknowledged a second."""
+    def writers(self, threads: int, each: int, lasting: float) -> float:
+        """Single rows by many at once, acknowledged a second; at most ``each`` by each of them."""
         fields = [[self._fields() for _ in range(each)] for _ in range(threads)]
+        start = time.perf_counter()
 
-        def work(rows: list[dict[str, Any]]) -> None:
-            for row in rows:
+        def work(rows: list[dict[str, Any]]) -> int:
+            for done, row in enumerate(rows):
+                if time.perf_counter() > start + lasting:
+                    return done
                 self._add(row)
+            return len(rows)
 
         with ThreadPoolExecutor(threads) as pool:
-            took = seconds(lambda: list(pool.map(work, fields)))
-        return threads * each / took
+            written = sum(pool.map(work, fields))
+        return written / (time.perf_counter() - start)
 
     def _add(self, fields: dict[str, Any]) -> None:
         operations.run(self.home, "add", WHO, {"memories": [fields]})
