@@ -1,0 +1,61 @@
+"""What an actor can be asked to do with a home. Answers are JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from memory_fabric.wiring import Home
+from tests.system.homes import ask, cli, listed, recalled, reopened, site
+
+
+class Deeds:
+    """One process' dealings with one home."""
+
+    def __init__(self) -> None:
+        self._home: Home | None = None
+
+    @property
+    def home(self) -> Home:
+        """The open one."""
+        assert self._home is not None
+        return self._home
+
+    def create(self, folder: str, name: str) -> None:
+        """Make a home."""
+        site(Path(folder), name, "DE")
+
+    def open(self, home: str) -> dict[str, int]:
+        """Open a home; what opening found."""
+        self._home = reopened(Path(home))
+        return vars(self.home.loaded)
+
+    def shut(self) -> None:
+        """Close it."""
+        self.home.close()
+        self._home = None
+
+    def ask(self, operation: str, params: dict[str, Any]) -> Any:
+        """One operation as the local operator."""
+        return ask(self.home, operation, **params)
+
+    def compact(self) -> None:
+        """Rewrite the stack without removed rows."""
+        self.home.node.stack.compact()
+
+    def listed(self) -> dict[str, str]:
+        """Texts by id."""
+        return listed(self.home)
+
+    def recalled(self, query: str) -> list[str]:
+        """Texts found."""
+        return [item["memory"] for item in recalled(self.home, query, top_k=50)["results"]]
+
+    def cli(self, home: str, words: list[str]) -> dict[str, Any]:
+        """One run of the program."""
+        run = cli(Path(home), *words)
+        return {"code": run.code, "out": run.out, "err": run.err}
+
+    def vector(self, text: str) -> str:
+        """A text's embedding in hexadecimal."""
+        return self.home.node.embedder.embed([text])[0].hex()

@@ -1,0 +1,83 @@
+"""A disk that fails beneath Lance and SQLite: no room for the n-th write, no sync, no rename.
+
+The error comes from the kernel (``syscalls``), once or from there on. The act is then refused with
+an error of the program's own, or has happened; the process goes on or asks to be opened again, and
+what it leaves is whole.
+"""
+
+from __future__ import annotations
+
+import errno
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fault.actors import Actor, Refused
+from tests.fault.scene import ACTS, Act, New, Nth, Scene, attempt, begun, must_hold, steps_of
+from tests.fault.syscalls import CALLS, Fail
+
+ERRORS = dict.fromkeys(CALLS, errno.ENOSPC) | dict.fromkeys(
+    ["fsync", "unlink", "truncate"], errno.EIO
+)
+
+
+def failing(new: New, scene: Scene, act: Act, step: str, nth: int, onwards: bool) -> None:
+    """Let one step of an act fail, and look what becomes of it."""
+    call = step.split()[0]
+    rule = Nth(step, nth, Fail(ERRORS[call]), onwards)
+    with begun(new, scene, act) as actor:
+        with actor.under(rule):
+            acknowledged = attempt(actor, scene, act)
+        if not act.opens and act.name != "close":
+            seen = _seen(actor)
+            possible = [act.after(scene)] if acknowledged else [scene.before, act.after(scene)]
+            assert seen is None or seen in possible
+            acknowledged |= _again(actor, scene, act)
+    must_hold(new, scene, act, acknowledged)
+
+
+def _seen(actor: Actor) -> frozenset[str] | None:
+    """What the failed process shows; ``None`` where it wants to be opened again."""
+    try:
+        return frozenset(actor.do("listed").values())
+    except Refused as refused:
+        if refused.exit_code != 1:
+            raise
+        return None
+
+
+def _again(actor: Actor, scene: Scene, act: Act) -> bool:
+    """Ask once more, with the disk in order."""
+    try:
+        act.do(actor, scene)
+    except Refused as refused:
+        if refused.exit_code not in (1, 2):  # to be opened again, or done already
+            raise
+        return False
+    return True
+
+
+def _sampled() -> Iterator[tuple[str, float, bool]]:
+    """For each act that writes, a place in it and whether the disk stays bad."""
+    chance = random.Random(5)  # noqa: S311 - a choice, not a secret
+    for name in ("remember", "remember many", "label set", "forget", "compact", "recall", "open"):
+        yield name, chance.random(), chance.random() < 0.5
+
+
+@pytest.mark.parametrize(("name", "place", "onwards"), list(_sampled()))
+def test_one_step_fails(new: New, scene: Scene, name: str, place: float, onwards: bool) -> None:
+    steps = steps_of(new, scene, ACTS[name])
+    at = int(place * len(steps))
+    failing(new, scene, ACTS[name], steps[at], steps[: at + 1].count(steps[at]), onwards)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("onwards", [False, True], ids=["once", "onwards"])
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS.keys())
+def test_every_step_fails(new: New, scene: Scene, act: Act, onwards: bool) -> None:
+    steps = steps_of(new, scene, act)
+    for step in dict.fromkeys(steps):
+        for nth in {1, steps.count(step)}:
+            failing(new, scene, act, step, nth, onwards)
