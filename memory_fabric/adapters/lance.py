@@ -87,6 +87,7 @@ class LanceStack:
                 step_over_torn(self._folder, durable)
             self._table = lancedb.connect(directory).open_table(TABLE)
             self._learn()
+        with self._writing():
             self._files.sync()
         if durable is not None and self.version < durable:
             raise IntegrityViolated(

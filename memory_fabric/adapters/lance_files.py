@@ -7,6 +7,7 @@ at the newest version; so what is new by name is what has to be synced.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from memory_fabric.adapters.files import sync
 
 _MAGIC = b"LANC"  # how Lance ends data files and manifests
 _FOLDERS = ("data", "_deletions", "_transactions", "_versions")
+_WRITTEN_ONCE = (".lance", ".manifest", ".txn", ".arrow", ".bin")
 _HINT = "latest_version_hint.json"
 _NAMED = re.compile(r"(?:data|_deletions|_versions|_transactions)/[^\s:,'\"]+\.\w+")
 
@@ -61,6 +63,9 @@ class SyncedFiles:
             before = {name for name in self._synced if name.startswith(f"{folder}/")}
             for name in names - before | names & {f"{folder}/{_HINT}"}:
                 sync(self._table / name)
+                # At opening there may be torn files that no version names any more.
+                if self._synced and name.endswith(_WRITTEN_ONCE):
+                    _check_end(self._table / name)
             if names != before:
                 sync(path)
             present |= names
@@ -171,6 +176,16 @@ def _files_of(table: Path, version: int) -> Iterator[Path]:
         deletions = fragment.deletion_file()
         if deletions:
             yield table / deletions
+
+
+def _check_end(path: Path) -> None:
+    """Lance does not hear of an error in the last write to a file, and commits it nevertheless.
+
+    Raises:
+        OSError: the file is shorter than it should be.
+    """
+    if not _ends_well(path):
+        raise OSError(errno.EIO, "a file was not written to its end")
 
 
 def _ends_well(path: Path) -> bool:

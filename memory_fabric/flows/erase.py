@@ -11,8 +11,8 @@ from memory_fabric.core.memory import subject_name
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow
 from memory_fabric.flows.node import Node, recorded
-from memory_fabric.flows.opening import pen
-from memory_fabric.flows.storing import entry, fetched, sealed_root
+from memory_fabric.flows.opening import fetched, pen
+from memory_fabric.flows.storing import entry, sealed_root
 from memory_fabric.gate.gate import Ask, denied
 
 

@@ -22,7 +22,7 @@ from memory_fabric.flows import reading
 from memory_fabric.flows.leases import Settled, move, sweep
 from memory_fabric.flows.messages import malformed
 from memory_fabric.flows.node import Node, count_forms, plans_json, recorded
-from memory_fabric.flows.storing import fetched
+from memory_fabric.flows.opening import fetched
 from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.gate import Ask, denied
 from memory_fabric.gate.permits import Discharged, release

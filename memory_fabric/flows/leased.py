@@ -21,7 +21,7 @@ from memory_fabric.flows.asking import Gathered, Outgoing, Query, consult, take_
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.messages import answer_body, answer_from, malformed, neighbour
 from memory_fabric.flows.node import Node, count_forms, plans_json, recorded
-from memory_fabric.flows.storing import fetched
+from memory_fabric.flows.opening import fetched
 from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import release

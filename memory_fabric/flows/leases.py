@@ -23,8 +23,8 @@ from memory_fabric.core.receipt import Checkpoint, Committed, Outcome, log_origi
 from memory_fabric.core.records import CatalogChange
 from memory_fabric.flows.messages import malformed
 from memory_fabric.flows.node import Node
-from memory_fabric.flows.opening import pen
-from memory_fabric.flows.storing import entry, fetched, sealed_root
+from memory_fabric.flows.opening import fetched, pen
+from memory_fabric.flows.storing import entry, sealed_root
 from memory_fabric.flows.terms import ITSELF
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import release

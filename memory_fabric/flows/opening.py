@@ -105,6 +105,29 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
     return Loaded(len(node.copy) + len(node.leased), len(residue), len(adopted), finished)
 
 
+def fetched(node: Node, rids: Sequence[bytes]) -> list[SealedRecord]:
+    """Records in the versions that are in force; unknown ones are left out.
+
+    An older version would open as well as the newest, with the label that it had then.
+
+    Raises:
+        IntegrityViolated: ``record-altered``: somebody put another version in its place.
+        Unavailable: a change of label is half done, and the disk does not let it be ended.
+    """
+    records = node.stack.fetch(rids)
+    if not _in_force(node, records):
+        with pen(node):  # a change of label may be on its way, or half done
+            records = node.stack.fetch(rids)
+            for record in records:
+                if not _in_force(node, [record]):
+                    raise altered(record.rid)
+    return records
+
+
+def _in_force(node: Node, records: Sequence[SealedRecord]) -> bool:
+    return all(record.version == node.versions.get(record.rid, 1) for record in records)
+
+
 def check_unacknowledged(node: Node, records: Sequence[SealedRecord]) -> None:
     """What a crash left was sealed before the log's end; what was sealed beyond it shows that the
     log lost receipts, and is no residue to be removed.

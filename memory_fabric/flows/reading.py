@@ -11,7 +11,7 @@ from memory_fabric.core.labels import ClassState
 from memory_fabric.core.memory import MemoryType, Vector
 from memory_fabric.core.records import Hit, Scope
 from memory_fabric.flows.node import Node
-from memory_fabric.flows.storing import fetched
+from memory_fabric.flows.opening import fetched
 from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Discharged, Opened

@@ -13,8 +13,8 @@ from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import IndexRow
 from memory_fabric.flows.leases import NOTHING_ENDED, Settled, sweep
 from memory_fabric.flows.node import Node, recorded
-from memory_fabric.flows.opening import pen
-from memory_fabric.flows.storing import fetched, store
+from memory_fabric.flows.opening import fetched, pen
+from memory_fabric.flows.storing import store
 from memory_fabric.gate.gate import Ask, denied
 
 _FROM_OUTSIDE = [

@@ -54,31 +54,9 @@ def store(
     return committed
 
 
-def fetched(node: Node, rids: Sequence[bytes]) -> list[SealedRecord]:
-    """Records in the versions that are in force; unknown ones are left out.
-
-    An older version would open as well as the newest, with the label that it had then.
-
-    Raises:
-        IntegrityViolated: ``record-altered``: somebody put another version in its place.
-    """
-    records = node.stack.fetch(rids)
-    if not _in_force(node, records):
-        with node.writing:  # a change of label may have been on its way
-            records = node.stack.fetch(rids)
-            for record in records:
-                if not _in_force(node, [record]):
-                    raise altered(record.rid)
-    return records
-
-
 def know(node: Node, records: Sequence[SealedRecord]) -> None:
     """Remember which versions are in force."""
     node.versions.update((record.rid, record.version) for record in records if record.version > 1)
-
-
-def _in_force(node: Node, records: Sequence[SealedRecord]) -> bool:
-    return all(record.version == node.versions.get(record.rid, 1) for record in records)
 
 
 def altered(rid: bytes) -> IntegrityViolated:

@@ -32,7 +32,7 @@ from memory_fabric.core.training import MAX_MEMORIES, Task, UpdateFacts
 from memory_fabric.flows import arrays, strangers
 from memory_fabric.flows.messages import MISREAD, answer_body, malformed
 from memory_fabric.flows.node import Node, recorded
-from memory_fabric.flows.storing import fetched
+from memory_fabric.flows.opening import fetched
 from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Opened, OpenedMemory, release_update, trained
