@@ -235,6 +235,8 @@ class LanceStack:
         except BaseException as error:
             if not is_read_error(error):
                 raise
+            if self._files.failed:  # what could not be written cannot be read
+                raise self._unwritable() from None
             raise self._damaged(str(error)) from None
 
     @contextmanager
@@ -247,11 +249,14 @@ class LanceStack:
         except BaseException as error:
             if not is_read_error(error):
                 raise
-            raise Unavailable(
-                "stack-unwritable",
-                f"The memory stack {self._folder} could not be written.",
-                "Make sure that the disk has room and works, then open the site again.",
-            ) from None
+            raise self._unwritable() from None
+
+    def _unwritable(self) -> Unavailable:
+        return Unavailable(
+            "stack-unwritable",
+            f"The memory stack {self._folder} could not be written.",
+            "Make sure that the disk has room and works, then open the site again.",
+        )
 
     def _damaged(self, said: str) -> IntegrityViolated:
         file = damaged_file(self._folder, said).relative_to(self._folder.parent.parent)

@@ -11,6 +11,7 @@ import errno
 import os
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import lance
@@ -76,26 +77,24 @@ class SyncedFiles:
 
 
 def step_over_torn(table: Path, durable: int) -> None:
-    """Drop versions newer than the last durable one that a crash left unreadable.
+    """Drop the newest versions, as far as a crash left them unreadable and they are not durable.
 
-    Nobody was told that they hold; each is dropped with all that were built on it. Versions that
-    can be read stay: the ledger's catalog decides about their records.
+    Nobody was told that they hold. Where a newer one can be read, an older one that cannot is none
+    that power loss tore: a cleanup was cut short, which removes data before manifests. Versions
+    that can be read stay: the ledger's catalog decides about their records.
 
     Args:
         table: the table's folder.
         durable: the version up to which damage is damage.
     """
     manifests = _manifests(table)
-    torn = min(
-        (version for version in manifests if version > durable and not _whole(table, version)),
-        default=None,
-    )
+    newer = sorted((version for version in manifests if version > durable), reverse=True)
+    torn = list(takewhile(lambda version: not _whole(table, version), newer))
     # An erasure's compaction goes on from the durable version and cleans it away.
-    if torn is None or not any(durable <= version < torn for version in manifests):
+    if not torn or not any(durable <= version < torn[-1] for version in manifests):
         return
-    for version, manifest in manifests.items():
-        if version >= torn:
-            manifest.unlink()
+    for version in torn:
+        manifests[version].unlink()
     (table / "_versions" / _HINT).unlink(missing_ok=True)
     for transaction in (table / "_transactions").glob("*.txn"):
         if transaction.stat().st_size == 0:
