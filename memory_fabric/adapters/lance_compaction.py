@@ -109,11 +109,20 @@ class Compactor:
             "target_rows_per_fragment": FRAGMENT_ROWS,
             "materialize_deletions_threshold": threshold,
         }
+        last: int | None = None
         for _ in range(_ROUNDS):
             with self._lock, self._writing():
                 dataset = self._newest()
             with self._writing():
-                tasks = Compaction.plan(dataset, options).tasks
+                if last is None:
+                    present = (fragment.fragment_id for fragment in dataset.get_fragments())
+                    last = max(present, default=-1)
+                tasks = [
+                    task
+                    for task in Compaction.plan(dataset, options).tasks
+                    # Whoever writes on meanwhile shall not keep this from ending.
+                    if any(fragment.id <= last for fragment in task.fragments)
+                ]
             if not tasks:
                 return True
             for task in tasks:

@@ -340,6 +340,14 @@ class Ledger(Protocol):
         """Leases in their newest state, in the order of their making; both ends keep theirs."""
         ...
 
+    def scrub(self) -> None:
+        """Leave no byte on the disk that stands in no table: journals are emptied.
+
+        Raises:
+            Unavailable: ``ledger-unwritable``.
+        """
+        ...
+
     def add_app(self, app: App) -> None:
         """Store an app, or ``InputError`` (``app-exists``)."""
         ...

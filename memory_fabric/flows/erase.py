@@ -1,9 +1,13 @@
-"""Erase: a subject with its key, or one memory. Unsearchable at once, then compacted away."""
+"""Erase: a subject with its key, or one memory. Unfindable and unopenable when this returns.
+
+The sealed bytes that are left on the disk go with the next ``scrub``, which is due from now on.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from datetime import datetime
 
 from memory_fabric.core.access import Act, Requester
 from memory_fabric.core.errors import NotFound
@@ -12,6 +16,8 @@ from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow
 from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.opening import fetched, pen
+from memory_fabric.flows.participants import runs_of
+from memory_fabric.flows.remains import remains_of
 from memory_fabric.flows.storing import entry, sealed_root
 from memory_fabric.gate.gate import Ask, denied
 
@@ -24,18 +30,25 @@ class Erased:
         memories: sealed records removed; a memory about several people goes with any of them.
         keys: data keys destroyed (0 when one memory was forgotten by its id).
         receipt: the receipt that records it.
-        remains: what is not gone yet or not by this, in words.
+        at: when it was recorded.
+        runs: fine-tuning runs that memories about the same subjects went into.
+        remains: what is not gone by this, in words.
     """
 
     memories: int
     keys: int
     receipt: str
-    remains: tuple[str, ...] = field(default=())
+    at: datetime
+    runs: tuple[str, ...] = ()
+    remains: tuple[str, ...] = ()
 
 
 _BACKUPS = (
     "Backups keep this one record, sealed, until they are pruned: "
     "forgetting by id destroys no subject's key."
+)
+_LEARNED = (
+    "What adapters have learned is not unlearned: start the runs {runs} anew, or stop using them."
 )
 
 
@@ -87,22 +100,38 @@ def _erase(
     permit = node.gate.permit(ask, decisions, subject)
     records = fetched(node, [row.rid for row in rows])
     key_ids = node.vault.key_ids(requester.tenant, subject) if subject else []
+    runs = _runs(node, requester.tenant, rows, subject)
     committed = node.commit(
         "erase",
         requester,
         Outcome.DONE,
         request=request,
         decisions=recorded(node, decisions),
-        facts={"keys": [key_id.hex() for key_id in key_ids], "memories": len(records)},
+        facts={
+            "keys": [key_id.hex() for key_id in key_ids],
+            "memories": len(records),
+            "runs": list(runs),
+        },
         records_root=sealed_root(records) if records else None,
         change=CatalogChange(node.stack.version, removed=[entry(record) for record in records]),
     )
     node.unsettled = True
     node.copy.remove([row.rid for row in rows])
     node.vault.destroy(permit, key_ids, now)
-    if records:
-        node.stack.remove([record.rid for record in records])
-        node.stack.compact()
+    node.stack.remove([record.rid for record in records])
+    node.unscrubbed |= remains_of(committed)
     node.unsettled = False
-    remains = () if subject else (_BACKUPS,)
-    return Erased(len(records), len(key_ids), committed.receipt.id, remains)
+    remains = (() if subject else (_BACKUPS,)) + (
+        (_LEARNED.format(runs=", ".join(runs)),) if runs else ()
+    )
+    receipt = committed.receipt
+    return Erased(len(records), len(key_ids), receipt.id, receipt.at, runs, remains)
+
+
+def _runs(
+    node: Node, tenant: str, rows: Sequence[IndexRow], subject: str | None
+) -> tuple[str, ...]:
+    """The runs that may have learned from what is erased."""
+    subjects = {subject} if subject else {name for row in rows for name in row.label.subjects}
+    since = min((row.created_at for row in rows), default=None)
+    return tuple(runs_of(node, tenant, subjects, since)) if since else ()

@@ -24,6 +24,7 @@ from memory_fabric.core.records import CatalogChange
 from memory_fabric.flows.messages import malformed
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.opening import fetched, pen
+from memory_fabric.flows.remains import remains_of
 from memory_fabric.flows.storing import entry, sealed_root
 from memory_fabric.flows.terms import ITSELF
 from memory_fabric.gate.gate import Ask
@@ -278,7 +279,7 @@ def give_up(
             node.unsettled = True
             node.leased.remove([record.rid for record in records])
             node.stack.remove([record.rid for record in records])
-            node.stack.compact()
+            node.unscrubbed |= remains_of(committed)
             node.unsettled = False
     return committed
 

@@ -23,6 +23,7 @@ from memory_fabric.core.ports import Clock, Ledger, SearchCopy, Stack, Transport
 from memory_fabric.core.receipt import Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
 from memory_fabric.flows.awaiting import Awaited
+from memory_fabric.flows.remains import Remains
 from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Gate
@@ -41,6 +42,7 @@ class Node:
     ``opening.pen`` takes it. ``exporting`` lets one export run at a time. ``versions`` holds the
     version in force of each record that was changed since it was written. ``unsettled`` is true
     from the first step of such an act to its last: where it stays so, a disk was in the way.
+    ``unscrubbed`` holds the erasures, by their receipts, whose bytes may still be on the disk.
     ``closing`` is set when the site is about to close: upkeep gives up what it is at.
     ``generator`` gives the language model, if there is one. ``awaited`` holds, by run and site,
     the training tasks that are out.
@@ -74,6 +76,7 @@ class Node:
     exporting: threading.Lock = field(default_factory=threading.Lock)
     versions: dict[bytes, int] = field(default_factory=dict)
     unsettled: bool = False
+    unscrubbed: dict[str, Remains] = field(default_factory=dict)
     closing: threading.Event = field(default_factory=threading.Event)
     awaited: dict[tuple[str, str], Awaited] = field(default_factory=dict)
 

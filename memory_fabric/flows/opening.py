@@ -11,6 +11,7 @@ from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.records import CatalogChange, IndexRow, SealedRecord
 from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.remains import remains_in
 from memory_fabric.flows.storing import altered, entry, index, know, sealed_root
 from memory_fabric.flows.terms import ITSELF
 
@@ -58,6 +59,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
     """
     with node.writing:
         finished = finish_erasures(node)
+        node.unscrubbed = remains_in(node.ledger)
         expected = {item.rid: item for item in node.ledger.catalog()}
         total, done = len(expected), 0
         residue: list[SealedRecord] = []

@@ -33,6 +33,7 @@ from memory_fabric.flows import arrays, strangers
 from memory_fabric.flows.messages import MISREAD, answer_body, malformed
 from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.opening import fetched
+from memory_fabric.flows.participants import PARTICIPANTS, participants
 from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Opened, OpenedMemory, release_update, trained
@@ -133,7 +134,10 @@ def train_for(node: Node, letter: Letter) -> bytes:
         return refuse(refused)
     part = node.vault.clear_update(node.gate.permit(sending, leaving, None), made, now)
     partly = bool(learning.refusing) or len(used) < len(data.items)
-    committed = commit(Outcome.PARTLY_WITHHELD if partly else Outcome.DONE, facts.recorded())
+    committed = commit(
+        Outcome.PARTLY_WITHHELD if partly else Outcome.DONE,
+        {**facts.recorded(), PARTICIPANTS: participants(node, [item.memory for item in used])},
+    )
     header = {
         "kind": "update",
         "receipt": committed.receipt.id,

@@ -18,7 +18,10 @@ from memory_fabric.flows import (
     relabel,
     remember,
 )
+from memory_fabric.flows.erase import Erased
 from memory_fabric.flows.node import accountable
+from memory_fabric.flows.remains import SCRUB
+from memory_fabric.flows.scrub import WITHIN
 from memory_fabric.operations.exports import leases_json
 from memory_fabric.operations.shapes import (
     Json,
@@ -137,9 +140,19 @@ def page(
 
 
 def forget(
-    home: Home, requester: Requester, *, subject: str | None = None, id: str | None = None
+    home: Home,
+    requester: Requester,
+    *,
+    subject: str | None = None,
+    id: str | None = None,
+    finish: bool = False,
 ) -> Json:
-    """Erase a subject with its key, here and at the tenant's other sites, or one memory here."""
+    """Erase a subject with its key, here and at the tenant's other sites, or one memory here.
+
+    Args:
+        finish: go over the disk before answering, where nobody serves the home: for a command
+            after which it is closed. Else that is done once for all erasures of some minutes.
+    """
     node = home.node
     with accountable(node, "erase", requester):
         if subject and subject.strip() and not id:
@@ -163,9 +176,23 @@ def forget(
         ],
         **not_reached(done.withheld, done.unreachable),
         **leases_json(done.leases),
+        "bytes": _bytes(home, done.here, finish),
+        "runs": list(done.here.runs),
         "remains": list(done.here.remains),
         "receipt": done.here.receipt,
     }
+
+
+def _bytes(home: Home, erased: Erased, finish: bool) -> Json:
+    """Whether the sealed bytes are off the disk, by which receipt; or by when they will be."""
+    if finish and not home.served:
+        home.upkeep.settle()
+    if erased.receipt in home.node.unscrubbed:
+        by = (erased.at + WITHIN).isoformat() if home.served else None
+        return {"gone": False, "by": by, "receipt": None}
+    newest = home.node.ledger.receipts(None, 1, act=SCRUB)
+    completes = newest and erased.receipt in newest[0]["request"]["erasures"]
+    return {"gone": True, "by": None, "receipt": newest[0]["id"] if completes else None}
 
 
 def label_set(

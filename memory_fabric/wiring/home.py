@@ -36,6 +36,7 @@ from memory_fabric.core.ports import Clock
 from memory_fabric.flows import opening
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.scrub import SCRUBBING
 from memory_fabric.flows.terms import record_terms
 from memory_fabric.flows.upkeep import TIDY, Upkeep
 from memory_fabric.flows.warm import warm
@@ -154,7 +155,7 @@ class Home:
             check_region=check_region,
             generator=self._generator,
         )
-        self.upkeep = Upkeep(self.node, [TIDY])
+        self.upkeep = Upkeep(self.node, [SCRUBBING, TIDY])
 
     def __enter__(self) -> Home:
         return self
@@ -171,17 +172,19 @@ class Home:
         """Do what must not wait, release the files and the lock, and end the model's and the
         trainer's processes.
         """
-        self.upkeep.stop()
-        if self.loaded:
-            self.upkeep.settle()
-        self._worker.close()
-        with self._choosing:
-            if self._model:
-                self._model.close()
-        self._neighbours.close()
-        self._ledger.close()
-        self._store.close()
-        self._lock.release()
+        try:
+            self.upkeep.stop()
+            if self.loaded:
+                self.upkeep.settle()
+        finally:
+            self._worker.close()
+            with self._choosing:
+                if self._model:
+                    self._model.close()
+            self._neighbours.close()
+            self._ledger.close()
+            self._store.close()
+            self._lock.release()
 
     def load(self) -> None:
         """Check the stack against the catalog, build the searchable copy, and record in the log

@@ -198,6 +198,94 @@ class TestOnDisk:
             assert not occurs(home, old.blob)
             assert not occurs(home, old.blob[400:440])
 
+    def test_compaction_gets_past_a_writer_that_was_there_in_between(self, home: Path) -> None:
+        stack = LanceStack.create(home)
+        fragments = [[a_record(size=60) for _ in range(3000)] for _ in range(3)]
+        for records in fragments:
+            stack.write(records)
+        erased = [records[5] for records in fragments]
+        stack.remove([record.rid for record in erased])
+        left = [
+            records[6] for records in fragments
+        ]  # one of each fragment, removed before its turn
+
+        def meddle() -> bool:
+            if left:
+                stack.write([a_record(size=60)])
+                stack.remove([left.pop().rid])
+            return False
+
+        assert stack.compact(meddle)
+        assert not any(occurs(home, record.blob) for record in erased)
+        assert len(content(stack)) == 3 * 3000 + 3 - 6
+        kept = fragments[1][7:]
+        assert stack.fetch([record.rid for record in kept]) == kept
+        assert content(LanceStack(home)) == content(stack)
+
+    def test_a_writer_that_never_rests_does_not_keep_compaction_from_ending(
+        self, home: Path
+    ) -> None:
+        stack = LanceStack.create(home)
+        records = [a_record() for _ in range(50)]
+        stack.write(records)
+        stack.remove([records[0].rid])
+
+        def write_on() -> bool:
+            stack.write([a_record()])
+            stack.write([a_record()])
+            return False
+
+        assert stack.compact(write_on)
+        assert not occurs(home, records[0].blob)
+
+    def test_compaction_can_be_given_up_and_begun_again(self, home: Path) -> None:
+        stack = LanceStack.create(home)
+        records = [a_record() for _ in range(50)]
+        stack.write(records)
+        stack.remove([records[0].rid])
+        assert not stack.compact(lambda: True)
+        assert content(stack) == as_written(*records[1:])
+        assert occurs(home, records[0].blob)
+        assert stack.compact()
+        assert not occurs(home, records[0].blob)
+
+    def test_compaction_says_when_a_reader_keeps_the_old_bytes(self, home: Path) -> None:
+        stack = LanceStack.create(home)
+        records = [a_record(size=200) for _ in range(3000)]
+        stack.write(records)
+        scan = stack.scan()
+        next(scan)
+        stack.remove([records[0].rid])
+        assert not stack.compact()
+        assert occurs(home, records[0].blob)
+        assert sum(len(batch) for batch in scan) > 0
+        assert not occurs(home, records[0].blob)  # gone with the reader
+        assert stack.compact()
+
+    def test_clutter_grows_with_single_writes_and_goes_with_tidying(self, home: Path) -> None:
+        stack = LanceStack.create(home)
+        records = [a_record(size=100) for _ in range(TIDY_EVERY)]
+        for record in records:
+            stack.write([record])
+        assert stack.clutter >= 1
+        assert LanceStack(home).clutter >= 1  # it does not depend on who wrote
+        assert stack.tidy()
+        assert stack.clutter < 1
+        assert LanceStack(home).clutter < 1
+        assert content(stack) == as_written(*records)
+
+    def test_what_no_version_names_is_collected_and_nothing_else(self, home: Path) -> None:
+        stack = LanceStack.create(home)
+        records = [a_record() for _ in range(3)]
+        for record in records:
+            stack.write([record])
+        data = home / "memories.lance" / "data"
+        orphan = data / f"{'01' * 16}.lance"
+        shutil.copy(next(data.iterdir()), orphan)
+        stack.collect()
+        assert not orphan.exists()
+        assert content(LanceStack(home)) == as_written(*records)
+
     def test_thousands_of_single_adds_stay_in_few_files(self, home: Path) -> None:
         stack = LanceStack.create(home)
         records = [a_record(size=100) for _ in range(2 * TIDY_EVERY + 5)]

@@ -110,6 +110,9 @@ class MemoryLedger:
             if origin in (None, lease.origin) and destination in (None, lease.destination)
         ]
 
+    def scrub(self) -> None:
+        pass
+
     def add_app(self, app: App) -> None:
         known = [app.name for app in self._apps.values()]
         if app.name in known or app.key_id in self._apps:

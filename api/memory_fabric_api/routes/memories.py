@@ -138,8 +138,16 @@ class ErasedElsewhere(Shape):
     receipt: Receipt
 
 
+class Bytes(Shape):
+    """The sealed bytes on the disk, which a pass of its own removes for all erasures together."""
+
+    gone: bool
+    by: Moment | None = Field(description="When they are gone at the latest; null once they are.")
+    receipt: str | None = Field(description="Of act `scrub`, which names this erasure's receipt.")
+
+
 class Erased(Shape):
-    """What an erasure did."""
+    """What an erasure did. Nothing finds or opens any more what it removed."""
 
     erased: Counts
     site: str
@@ -147,6 +155,8 @@ class Erased(Shape):
     withheld: list[Withheld] = Field(description="Sites that were not told, or that refused.")
     unreachable: list[Unreachable] = optional(description="Sites to be told again.")
     leases: Leases = optional(description="What other sites gave up for it.")
+    bytes: Bytes
+    runs: list[str] = Field(description="Fine-tuning runs whose adapters learned from it.")
     remains: list[str] = Field(description="What is not gone yet, or not by this, in words.")
     receipt: Receipt
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ _PRAGMAS = (
 )
 BUSY_MILLISECONDS = 5000
 """How long to wait for a neighbour, a backup say, to let go of the file."""
+_TRIES, _BETWEEN = 40, 0.05  # of emptying the journal between two readers; seconds
 
 _OUT_OF_REACH = frozenset(
     {
@@ -149,6 +151,38 @@ class Database:
             return []
         found = connection.exec_driver_sql("PRAGMA integrity_check(10)").scalars().all()
         return [] if found == ["ok"] else [str(fault) for fault in found]
+
+    def scrub(self) -> None:
+        """Bring what stands in the write-ahead log into the file, and empty it. What rows are
+        deleted or replaced by is overwritten in the file itself (``secure_delete``).
+
+        Raises:
+            Unavailable: ``ledger-unwritable``: a neighbour still reads from the log.
+        """
+        if not self.file:
+            return
+        for _ in range(_TRIES):
+            if self._emptied():
+                return
+            time.sleep(_BETWEEN)
+        raise Unavailable(
+            "ledger-unwritable",
+            f"The journal of the ledger {self.name} could not be emptied: somebody reads it.",
+            "Nothing needs doing; it is tried again.",
+        )
+
+    def _emptied(self) -> bool:
+        with closing(self._engine.raw_connection()) as raw:
+            try:
+                # Waiting for a reader would keep everybody from writing meanwhile.
+                raw.cursor().execute("PRAGMA busy_timeout=0")
+                told = raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                busy = bool(told[0])
+            except sqlite3.OperationalError:
+                busy = True
+            finally:
+                raw.cursor().execute(f"PRAGMA busy_timeout={BUSY_MILLISECONDS}")
+        return not busy
 
     def damaged(self, what: str) -> IntegrityViolated:
         """``ledger-damaged``, naming the database."""

@@ -279,6 +279,15 @@ class SqlLedger:
                 )
             )  # fmt: skip
 
+    def scrub(self) -> None:
+        """Leave no byte on the disk that stands in no table: journals are emptied.
+
+        Raises:
+            Unavailable: ``ledger-unwritable``: a neighbour, a backup say, still reads.
+        """
+        with self._committing:
+            self._database.scrub()
+
     def add_app(self, app: App) -> None:
         """Store an app, or ``InputError`` (``app-exists``)."""
         with self._committing, self._database.writing() as connection:

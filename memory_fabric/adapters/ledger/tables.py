@@ -30,7 +30,7 @@ class ReceiptRow(SQLModel, table=True):
     id: str = Field(sa_type=Text, unique=True)
     body: str = Field(sa_type=Text)
     leaf_hash: bytes
-    act: str = Field(sa_type=Text)
+    act: str = Field(sa_type=Text, index=True)
     outcome: str = Field(sa_type=Text)
     at: str = Field(sa_type=Text)
 

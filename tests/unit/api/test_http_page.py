@@ -45,6 +45,7 @@ def agree(shown: Any, given: Any, stands_for: dict[str, str], at: str) -> None:
 
 
 def test_every_example_is_answered_as_shown(home: Home, app: FastAPI) -> None:
+    home.served = True
     api = DescribedClient(app, key_for(home, "care-app"))
     stands_for: dict[str, str] = {}
     examples = list(EXAMPLE.finditer(PAGE.read_text()))
