@@ -10,10 +10,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from memory_fabric.adapters.search.frozen import frozen_rows, thawed_rows
 from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import ClassState, DataClass, Label
-from memory_fabric.core.memory import MemoryType, Vector
+from memory_fabric.core.memory import Leased, MemoryType, Vector
 from memory_fabric.core.places import Region
 from memory_fabric.core.records import Hit, IndexRow, Scope
 
@@ -74,6 +73,27 @@ def scope(*labels: Label, subject: str | None = None, now: datetime = NOON) -> S
     chosen = labels or (label(),)
     states = frozenset(ClassState(one.label_class) for one in chosen)
     return Scope(tenant=chosen[0].tenant, states=states, subject=subject, now=now)
+
+
+def frozen_rows(rows: Sequence[IndexRow]) -> bytes:
+    """Rows as JSON."""
+    found = [
+        (row.rid.hex(), row.memory_id, row.label.to_json(), str(row.memory_type),
+         row.created_at.isoformat(), row.leased and row.leased.to_json())
+        for row in rows
+    ]  # fmt: skip
+    return json.dumps(found).encode()
+
+
+def thawed_rows(block: bytes) -> list[IndexRow]:
+    """The inverse of ``frozen_rows``."""
+    return [
+        IndexRow(
+            bytes.fromhex(rid), name, "", b"", Label.from_json(label), MemoryType(kind),
+            datetime.fromisoformat(created), Leased(**leased) if leased else None,
+        )
+        for rid, name, label, kind, created, leased in json.loads(block)
+    ]  # fmt: skip
 
 
 class BruteSearchCopy:
@@ -139,7 +159,7 @@ class BruteSearchCopy:
     def freeze(self) -> Iterator[tuple[str, memoryview]]:
         rows = list(self._rows.values())
         texts = json.dumps([(one.text, one.vector.hex()) for one in rows]).encode()
-        parts = {"dim": bytes([self._dim]), "rows": bytes(frozen_rows(rows)), "texts": texts}
+        parts = {"dim": bytes([self._dim]), "rows": frozen_rows(rows), "texts": texts}
         return ((name, memoryview(part)) for name, part in parts.items())
 
     def thaw(self, parts: Iterable[tuple[str, bytes]]) -> None:

@@ -1,35 +1,68 @@
-"""Rows without text and vector, as bytes and back."""
+"""Arrays as named parts of bytes and back; the first part says what the others are."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from memory_fabric.core.labels import Label
-from memory_fabric.core.memory import Leased, MemoryType
-from memory_fabric.core.records import IndexRow
+_FORMAT = "memory-fabric/search-copy/1"
+_ABOUT = "about"
+Arrays = dict[str, npt.NDArray[Any]]
 
 
-def frozen_rows(rows: Sequence[IndexRow]) -> npt.NDArray[np.uint8]:
-    """Rows as JSON."""
-    found = [
-        (row.rid.hex(), row.memory_id, row.label.to_json(), str(row.memory_type),
-         row.created_at.isoformat(), row.leased and row.leased.to_json())
-        for row in rows
-    ]  # fmt: skip
-    return np.frombuffer(json.dumps(found).encode(), np.uint8)
+def frozen(dim: int, arrays: Mapping[str, npt.NDArray[Any]]) -> Iterator[tuple[str, memoryview]]:
+    """The part that says what follows, then the arrays, without a copy where they lie in order."""
+    shapes = {name: [array.dtype.str, *array.shape] for name, array in arrays.items()}
+    about = json.dumps({"format": _FORMAT, "dim": dim, "arrays": shapes})
+    yield _ABOUT, memoryview(about.encode())
+    for name, array in arrays.items():
+        yield name, as_bytes(array)
 
 
-def thawed_rows(block: bytes) -> list[IndexRow]:
-    """The inverse of ``frozen_rows``."""
-    return [
-        IndexRow(
-            bytes.fromhex(rid), name, "", b"", Label.from_json(label), MemoryType(kind),
-            datetime.fromisoformat(created), Leased(**leased) if leased else None,
-        )
-        for rid, name, label, kind, created, leased in json.loads(block)
-    ]  # fmt: skip
+def as_bytes(array: npt.NDArray[Any]) -> memoryview:
+    """The bytes of an array, in its own memory where it lies there in order."""
+    flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+    return memoryview(flat)  # type: ignore[arg-type]  # NumPy's types leave the buffer out
+
+
+def thawed(dim: int, parts: Iterator[tuple[str, bytes | memoryview]]) -> Arrays:
+    """The arrays that ``frozen`` gave, from the front of the parts.
+
+    Raises:
+        ValueError: they are not those, or of vectors of another length.
+    """
+    name, block = next(parts, ("", b""))
+    about = json.loads(bytes(block)) if name == _ABOUT else {}
+    if about.get("format") != _FORMAT or about["dim"] != dim:
+        raise ValueError("not a frozen search copy of this format and dimension")
+    arrays: Arrays = {}
+    for expected, (dtype, *shape) in about["arrays"].items():
+        name, block = next(parts, ("", b""))
+        if name != expected:
+            raise ValueError("a part of the frozen search copy is missing")
+        arrays[name] = np.frombuffer(block, dtype).reshape(shape)
+    return arrays
+
+
+def chosen(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> Arrays:
+    """The arrays whose names begin so, without it."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
+
+
+def vector_parts(
+    blocks: Iterable[npt.NDArray[np.float32]], held: npt.NDArray[np.bool_]
+) -> Iterator[tuple[str, memoryview]]:
+    """Vectors of the slots that are held, block by block."""
+    start = 0
+    for number, block in enumerate(blocks):
+        kept = held[start : start + len(block)]
+        yield f"vectors-{number}", as_bytes(block if kept.all() else block[kept])
+        start += len(block)

@@ -7,18 +7,17 @@ order of writing, so that ties fall the same way whatever else was written or re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from memory_fabric.adapters.search.frozen import frozen_rows, thawed_rows
-from memory_fabric.adapters.search.fulltext import FullText
-from memory_fabric.adapters.search.growing import Floats, SharedLock, Slots
-from memory_fabric.adapters.search.rows import Rows
-from memory_fabric.adapters.search.vectors import Vectors
+from memory_fabric.adapters.search.columns import Floats, Slots
+from memory_fabric.adapters.search.lock import SharedLock
+from memory_fabric.adapters.search.store import Store
 from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import ClassState
 from memory_fabric.core.memory import Vector
@@ -30,12 +29,18 @@ VECTOR_WEIGHT = 0.25
 """The vector's share of a hybrid score; the text has the rest (``docs/adr/0004``)."""
 GONE_SHARE = 0.25
 """When more of the slots than this are empty, they are closed up."""
+GONE_LEAST = 1_024
+"""Fewer empty slots than this are left as they are."""
+_FEW = 16
+
+Change = Callable[[Store], None]
 
 
 class MemorySearchCopy:
-    """The port ``SearchCopy`` over NumPy arrays and faiss sign codes.
+    """The port ``SearchCopy`` over columns, sign codes and inverted lists.
 
-    Searches run side by side; a write waits for them and then runs alone.
+    Searches run side by side; a write waits for them and then runs alone. Where rows were removed
+    the gaps are closed up in the background.
 
     Args:
         dim: length of the vectors.
@@ -44,13 +49,12 @@ class MemorySearchCopy:
     def __init__(self, dim: int) -> None:
         self._dim = dim
         self._lock = SharedLock()
-        self._rows = Rows()
-        self._text = FullText()
-        self._vectors = Vectors(dim)
+        self._store = Store(dim)
+        self._late: deque[Change] | None = None
 
     def __len__(self) -> int:
         """Rows held."""
-        return len(self._rows)
+        return len(self._store.rows)
 
     def add(self, rows: Sequence[IndexRow]) -> None:
         """Add rows, or replace those with the same ``rid``: all of them or none.
@@ -59,20 +63,13 @@ class MemorySearchCopy:
             InputError: ``vector-dimension``, ``vector-not-finite``.
         """
         latest = list({row.rid: row for row in rows}.values())
-        vectors = np.stack([self._vector(row.vector) for row in latest]) if latest else None
-        if vectors is None:
-            return
-        with self._lock.writing():
-            self._rows.add(latest)
-            self._text.add([row.text for row in latest])
-            self._vectors.add(vectors)
-            self._close_up()
+        if latest:
+            vectors = self._numbers([row.vector for row in latest])
+            self._change(lambda store: store.add(latest, vectors))
 
     def remove(self, rids: Sequence[bytes]) -> None:
         """Forget rows at once; unknown ids are ignored."""
-        with self._lock.writing():
-            self._vectors.erase(self._rows.remove(rids))
-            self._close_up()
+        self._change(lambda store: store.remove(rids))
 
     def search(
         self, text: str | None, vector: Vector | None, scope: Scope, limit: int
@@ -89,35 +86,36 @@ class MemorySearchCopy:
             raise InputError(
                 "query-missing", "The search has neither a text nor a vector.", "Give it one."
             )
-        query = None if vector is None else self._vector(vector)
-        with self._lock.reading():
+        query = None if vector is None else self._numbers([vector])[0]
+        with self._lock.reading:
             slots, scores = self._ranked(text, query, scope, max(limit, 0))
-            return [
-                Hit(self._rows.row(slot).rid, score)
-                for slot, score in zip(slots.tolist(), scores.tolist(), strict=True)
-            ]
+            rids = self._store.rows.rids(slots)
+        return [Hit(rid, score) for rid, score in zip(rids, scores.tolist(), strict=True)]
 
     def states(self, tenant: str, now: datetime) -> frozenset[ClassState]:
         """The class states that occur among a tenant's rows."""
-        with self._lock.reading():
-            return self._rows.states(tenant, now)
+        with self._lock.reading:
+            return self._store.scopes.states(tenant, now)
 
     def find(self, tenant: str, memory_id: str) -> IndexRow | None:
         """The row of a memory, without its text and vector (both empty)."""
-        with self._lock.reading():
-            return self._rows.named(tenant, memory_id)
+        with self._lock.reading:
+            rows = self._store.rows
+            slot = rows.named(tenant, memory_id)
+            return None if slot is None else rows.row(slot)
 
     def row(self, rid: bytes) -> IndexRow | None:
         """The row of a record, without its text and vector (both empty)."""
-        with self._lock.reading():
-            slot = self._rows.slot(rid)
-            return None if slot is None else self._rows.row(slot)
+        with self._lock.reading:
+            rows = self._store.rows
+            slot = rows.slot(rid)
+            return None if slot is None else rows.row(slot)
 
     def of_subject(self, tenant: str, subject: str) -> list[IndexRow]:
         """The rows of all memories about a subject, without texts and vectors (both empty)."""
-        with self._lock.reading():
-            slots = self._rows.of_subject(tenant, subject)
-            return [self._rows.row(slot) for slot in slots.tolist()]
+        with self._lock.reading:
+            rows = self._store.rows
+            return [rows.row(slot) for slot in rows.of_subject(tenant, subject).tolist()]
 
     def page(self, scope: Scope, after: bytes | None, limit: int) -> list[bytes]:
         """Record ids within the scope, by time of creation and writing, after the given one.
@@ -125,32 +123,27 @@ class MemorySearchCopy:
         Raises:
             InputError: ``cursor-unknown``, the given one is not (or no longer) there.
         """
-        with self._lock.reading():
-            slots = self._rows.allowed(scope)
-            if after is not None:
-                last = self._rows.slot(after)
-                if last is None or self._rows.row(last).label.tenant != scope.tenant:
-                    raise InputError(
-                        "cursor-unknown",
-                        "The list cannot go on from this cursor: its memory is gone.",
-                        "Start the list again.",
-                    )
-                slots = slots[self._rows.follows(slots, last)]
-            return self._rids(self._rows.in_order(slots)[: max(limit, 0)])
+        with self._lock.reading:
+            rows = self._store.rows
+            last = None if after is None else rows.slot(after)
+            if after is not None and (last is None or rows.tenant(last) != scope.tenant):
+                raise InputError(
+                    "cursor-unknown",
+                    "The list cannot go on from this cursor: its memory is gone.",
+                    "Start the list again.",
+                )
+            slots = self._store.scopes.allowed(scope).slots
+            return rows.rids(rows.earliest(slots, last, max(limit, 0)))
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of memory taken, by part."""
+        with self._lock.reading:
+            return self._store.memory()
 
     def freeze(self) -> Iterator[tuple[str, memoryview]]:
         """All that the copy holds at the moment of the call, as named contiguous parts."""
-        with self._lock.reading():
-            kept = self._rows.kept()
-            rows = [self._rows.row(slot) for slot in kept.tolist()]
-            parts = {
-                "dim": np.array([self._dim]),
-                "rows": frozen_rows(rows),
-                "written": self._rows.written(kept),
-                "vectors": self._vectors.taken(kept),
-                **self._text.compacted(kept).frozen(),
-            }
-        return ((name, part.reshape(-1).view(np.uint8).data) for name, part in parts.items())
+        with self._lock.reading:
+            return self._store.freeze()
 
     def thaw(self, parts: Iterable[tuple[str, bytes]]) -> None:
         """Fill an empty copy with what another one froze.
@@ -158,66 +151,79 @@ class MemorySearchCopy:
         Raises:
             ValueError: the parts do not fit together; the copy stays empty.
         """
-        taken = dict(parts)
-        try:
-            written = np.argsort(np.argsort(np.frombuffer(taken["written"], np.int64)))
-            rows = Rows.thawed(thawed_rows(taken["rows"]), written)
-            text, vectors = FullText.thawed(taken), Vectors(self._dim)
-            numbers = np.frombuffer(taken["vectors"], "<f4").reshape(-1, self._dim)
-            vectors.add(numbers)
-            fitting = rows.slots == len(written) == len(text) == len(numbers)
-            if not fitting or np.frombuffer(taken["dim"], np.int64).tolist() != [self._dim]:
-                raise ValueError("parts of a frozen copy do not belong together")
-        except (KeyError, TypeError) as error:
-            raise ValueError("parts of a frozen copy are missing or of another kind") from error
+        store = Store.thaw(self._dim, parts)
         with self._lock.writing():
-            self._rows, self._text, self._vectors = rows, text, vectors
+            self._store = store
 
     def _ranked(
         self, text: str | None, query: Floats | None, scope: Scope, limit: int
     ) -> tuple[Slots, npt.NDArray[np.float64]]:
         """The best slots with their scores, best first; earlier rows first among equals."""
-        slots = self._rows.allowed(scope)
-        inside = np.zeros(self._rows.slots, np.bool_)
-        inside[slots] = True
-        wanted = max(CANDIDATES, limit)
-        found = np.empty(0, np.int64)
-        scorers: list[tuple[float, Callable[[Slots], npt.NDArray[np.float64]]]] = []
-        if query is not None:
-            found = self._vectors.nearest(query, slots, inside, wanted)
-            scorers.append((VECTOR_WEIGHT, partial(self._vectors.closeness, query)))
-        if text is not None:
-            matches = self._text.scores(text, slots, inside)
-            found = np.union1d(found, matches.best(wanted))
-            scorers.append((1 - VECTOR_WEIGHT, matches.of))
-        total = sum(weight for weight, _ in scorers)
-        scores = np.zeros(len(found))
-        for weight, scorer in scorers:
-            scores += weight / total * scorer(found)
-        order = np.lexsort((found, -scores))[:limit]
-        return found[order], scores[order]
+        store, allowed = self._store, self._store.scopes.allowed(scope)
+        if text is None and query is not None:
+            slots, cosines = store.vectors.nearest(query, allowed, limit)
+            return slots, _closeness(cosines)
+        matches = store.text.scores(text or "", allowed)
+        try:
+            if query is None:
+                slots = matches.best(limit)
+                return slots, matches.of(slots)
+            wanted = max(CANDIDATES, limit)
+            near, _ = store.vectors.nearest(query, allowed, wanted)
+            slots = np.union1d(near, matches.best(wanted))
+            closeness = _closeness(store.vectors.cosines(query, slots))
+            scores = VECTOR_WEIGHT * closeness + (1 - VECTOR_WEIGHT) * matches.of(slots)
+        finally:
+            matches.done()
+        order = np.lexsort((slots, -scores))[:limit]
+        return slots[order], scores[order]
 
-    def _vector(self, vector: Vector) -> Floats:
-        if len(vector) != 4 * self._dim:
-            raise InputError(
-                "vector-dimension",
-                f"A vector has {len(vector) / 4:g} numbers; this site's have {self._dim}.",
-                "Use the embedder that the site was made with.",
-            )
-        numbers = np.frombuffer(vector, "<f4").astype(np.float32)
-        if not np.isfinite(numbers).all():
+    def _numbers(self, vectors: Sequence[Vector]) -> Floats:
+        """Vectors as an array, shape (n, dim)."""
+        for vector in vectors:
+            if len(vector) != 4 * self._dim:
+                raise InputError(
+                    "vector-dimension",
+                    f"A vector has {len(vector) / 4:g} numbers; this site's have {self._dim}.",
+                    "Use the embedder that the site was made with.",
+                )
+        numbers = np.frombuffer(b"".join(vectors), "<f4").reshape(-1, self._dim)
+        if not np.isfinite(numbers.sum(dtype=np.float64)):  # what is not finite stays so in a sum
             raise InputError(
                 "vector-not-finite", "A vector holds NaN or infinity.", "Embed the text again."
             )
         return numbers
 
-    def _rids(self, slots: Slots) -> list[bytes]:
-        return [self._rows.row(slot).rid for slot in slots.tolist()]
+    def _change(self, change: Change) -> None:
+        with self._lock.writing():
+            change(self._store)
+            if self._late is not None:
+                self._late.append(change)
+            else:
+                gone = self._store.rows.gone
+                if gone > max(GONE_LEAST, GONE_SHARE * self._store.rows.slots):
+                    self._late = deque()
+                    closing = threading.Thread(
+                        target=self._close_up, args=[self._late], name="close-up", daemon=True
+                    )
+                    closing.start()
 
-    def _close_up(self) -> None:
-        if self._rows.gone <= GONE_SHARE * self._rows.slots:
-            return
-        kept = self._rows.kept()
-        self._rows = self._rows.compacted(kept)
-        self._text = self._text.compacted(kept)
-        self._vectors = self._vectors.compacted(kept)
+    def _close_up(self, late: deque[Change]) -> None:
+        """Make a store without gaps, repeat on it what has changed meanwhile, and take it."""
+        try:
+            with self._lock.reading:
+                parts = self._store.freeze()
+            store = Store.thaw(self._dim, parts)
+            while len(late) > _FEW:
+                late.popleft()(store)
+            with self._lock.writing():
+                for change in late:
+                    change(store)
+                self._store = store
+        finally:
+            self._late = None
+
+
+def _closeness(cosines: Floats) -> npt.NDArray[np.float64]:
+    """The cosine as a score in [0, 1]; what points away from the query has 0."""
+    return np.clip(cosines.astype(np.float64), 0, 1)

@@ -1,80 +1,203 @@
-"""Nearest vectors within a scope: one sign bit a dimension to find them, float32 to rank them.
+"""Nearest vectors within a scope: sign bits find them, float32 ranks them.
 
-Where few rows are in scope all are compared exactly. Where many are, faiss scans the sign codes
-of the rows in scope (Hamming distance follows the angle: Charikar, STOC 2002) and the best
-1,536 are compared exactly. No graph is walked: a path through rows outside the scope would
-make the answer depend on them. Each product is summed by itself, and not by a matrix product,
-whose rounding depends on where a row lies among others: equal vectors have equal scores, and a
-row's score does not change because its neighbours did.
+Where few rows are in scope all are compared exactly. Where many are, faiss counts in how many
+signs each row in scope differs from the query (the Hamming distance follows the angle: Charikar,
+STOC 2002), first in 256 dimensions, then for the nearest of these in all; what is nearest then is
+compared exactly. No graph is walked and no cluster chosen: a path through rows outside the scope,
+or centres learnt from them, would make the answer depend on them. Each product is summed by
+itself, and not by a matrix product, whose rounding depends on where a row lies among others:
+equal vectors have equal scores, and a row's score does not change because its neighbours did.
 """
 
 from __future__ import annotations
 
 import os
+import threading
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from memory_fabric.adapters.search.fulltext import best
-from memory_fabric.adapters.search.growing import Floats, Growing, Slots
+from memory_fabric.adapters.search.columns import Floats, Growing, Slots
+from memory_fabric.adapters.search.scopes import Allowed
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when OpenMP starts, so before faiss
 
 import faiss
 
-EXACT = 2_048
+_faiss: Any = faiss
+"""Its type stubs leave out what is called here."""
+
+EXACT = 1_024
 """Up to so many rows in scope are compared exactly."""
-RERANK = 1_536
-"""So many of the nearest codes are compared exactly: at 768, recall@10 of real texts was .98."""
+COARSE = 2_000
+"""So many of the nearest by their first 256 signs are compared by all signs."""
+RERANK = 800
+"""So many of the nearest by all signs are compared exactly (``docs/adr/0019``)."""
+BLOCK = 65_536
+"""Rows of one block of vectors: growing never moves a vector."""
+_COARSE_BYTES = 32  # faiss has a fast loop for this width
+_SPARSE = 8
+
+_local = threading.local()
 
 
 class Vectors:
     """Vectors by slot."""
 
     def __init__(self, dim: int) -> None:
-        self._rows = Growing(np.float32, dim)
         self._dim = dim
-        self._codes = faiss.IndexBinaryFlat(-(-dim // 8) * 8)
+        self._size = 0
+        self._blocks: list[Floats] = []
+        width = -(-dim // 64) * 8
+        self._fine_bytes = max(width - _COARSE_BYTES, 0)
+        self._coarse_bytes = width - self._fine_bytes
+        self._coarse = Growing(np.uint8, self._coarse_bytes)
+        self._fine = Growing(np.uint64, self._fine_bytes // 8)
+
+    def __len__(self) -> int:
+        """Slots."""
+        return self._size
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory taken by vectors; what a block has room for is not."""
+        return 4 * self._dim * self._size
+
+    @property
+    def code_bytes(self) -> int:
+        """Bytes of memory taken by sign bits."""
+        return self._coarse.nbytes + self._fine.nbytes
 
     def add(self, rows: Floats) -> None:
         """Append vectors, shape (n, dim), in the next slots."""
-        self._rows.extend(rows)
-        self._codes.add(np.packbits(rows > 0, axis=1))
+        codes = self._codes(rows)
+        self._coarse.extend(codes[:, : self._coarse_bytes])
+        if self._fine_bytes:
+            fine = np.ascontiguousarray(codes[:, self._coarse_bytes :])
+            self._fine.extend(fine.view(np.uint64))
+        done = 0
+        while done < len(rows):
+            at = self._size % BLOCK
+            if at == 0:  # pages of it that nobody wrote to take no memory
+                self._blocks.append(np.empty((BLOCK, self._dim), np.float32))
+            count = min(BLOCK - at, len(rows) - done)
+            self._blocks[-1][at : at + count] = rows[done : done + count]
+            done, self._size = done + count, self._size + count
 
-    def compacted(self, kept: Slots) -> Vectors:
-        """Only these slots, numbered anew in the same order."""
-        fresh = Vectors(self._dim)
-        fresh.add(self._rows.view[kept])
-        return fresh
-
-    def taken(self, slots: Slots) -> Floats:
-        """A copy of these rows."""
-        rows: Floats = self._rows.view[slots]
-        return rows
+    def blocks(self) -> list[Floats]:
+        """The vectors there are now, by blocks of ``BLOCK`` slots, the last one shorter."""
+        ends = range(self._size, 0, -BLOCK)
+        return [block[:end] for block, end in zip(self._blocks, reversed(ends), strict=True)]
 
     def erase(self, slots: Slots) -> None:
-        """Overwrite rows that are gone; their codes stay until ``compacted``."""
-        self._rows.view[slots] = 0
+        """Overwrite vectors of rows that are gone."""
+        for slot in slots.tolist():
+            self._blocks[slot // BLOCK][slot % BLOCK] = 0
 
-    def nearest(
-        self, query: Floats, slots: Slots,
-        inside: npt.NDArray[np.bool_], count: int,
-    ) -> Slots:  # fmt: skip
-        """The slots with the highest cosine, at most ``count``, best first."""
-        if len(slots) > max(EXACT, count):
-            code = np.packbits(query > 0)[None]
-            bits = np.packbits(inside, bitorder="little")
-            chosen = faiss.SearchParameters()
-            chosen.sel = faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits))
-            _, found = self._codes.search(code, max(RERANK, 2 * count), params=chosen)
-            slots = found[0][found[0] >= 0]
+    def nearest(self, query: Floats, allowed: Allowed, count: int) -> tuple[Slots, Floats]:
+        """The slots with the highest cosine, at most ``count``, best first; and their cosines."""
+        slots = self._near(query, allowed, count) if allowed.count > EXACT else allowed.slots
         return best(slots, self.cosines(query, slots), count)
 
     def cosines(self, query: Floats, slots: Slots) -> Floats:
-        """The product of each slot's vector with the query: their cosine, being of unit length."""
-        products: Floats = np.einsum("ij,j->i", self._rows.view[slots], query)
+        """The product of each slot's vector with the query: their cosine, being of unit length.
+
+        Args:
+            slots: ascending.
+        """
+        one_thread()
+        products = np.empty(len(slots), np.float32)
+        ends = np.searchsorted(slots, np.arange(1, len(self._blocks) + 1) * BLOCK).tolist()
+        start = 0
+        for number, (block, end) in enumerate(zip(self._blocks, ends, strict=True)):
+            if start < end:
+                places = slots[start:end] - number * BLOCK
+                _faiss.fvec_inner_products_by_idx(
+                    faiss.swig_ptr(products[start:end]), faiss.swig_ptr(query),
+                    faiss.swig_ptr(block), faiss.swig_ptr(places), self._dim, 1, end - start,
+                )  # fmt: skip
+            start = end
         return products
 
-    def closeness(self, query: Floats, slots: Slots) -> npt.NDArray[np.float64]:
-        """The cosine as a score in [0, 1]; what points away from the query has 0."""
-        return np.clip(self.cosines(query, slots).astype(np.float64), 0, 1)
+    def _near(self, query: Floats, allowed: Allowed, count: int) -> Slots:
+        """The slots whose signs are most like the query's, ascending.
+
+        Among equally near ones the earlier are taken, by each of the ways alike: so which way is
+        quicker may depend on rows outside the scope.
+        """
+        one_thread()
+        code = self._codes(query[None])
+        coarse, fine = code[:, : self._coarse_bytes], code[0, self._coarse_bytes :]
+        final = max(RERANK, 2 * count)
+        wanted = min(max(COARSE, 2 * final) if len(fine) else final, allowed.count)
+        coarse = np.ascontiguousarray(coarse)
+        if _SPARSE * allowed.count < self._size:
+            slots = allowed.slots
+            distances = _differing(self._coarse.view[slots].view(np.uint64), coarse.view(np.uint64))
+            chosen = _least(distances, wanted)
+            slots, distances = slots[chosen], distances[chosen]
+        else:
+            slots, distances = self._scan(coarse, allowed, wanted)
+        if len(fine) and len(slots) > final:
+            distances = distances + _differing(self._fine.view[slots], fine.view(np.uint64)[None])
+            slots = slots[_least(distances, final)]
+        return slots
+
+    def _scan(
+        self, code: npt.NDArray[np.uint8], allowed: Allowed, count: int
+    ) -> tuple[Slots, npt.NDArray[np.int32]]:
+        """The slots with the nearest coarse codes, ascending, and how far they are."""
+        codes, bits = self._coarse.view, None if allowed.everything else allowed.bits
+        distances, slots = np.empty(count, np.int32), np.empty(count, np.int64)
+        _faiss.hammings_knn_mc(  # counts by distance, so it takes the earlier among equals
+            faiss.swig_ptr(code), faiss.swig_ptr(codes), 1, len(codes), count,
+            self._coarse_bytes, faiss.swig_ptr(distances), faiss.swig_ptr(slots),
+            None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)),
+        )  # fmt: skip
+        order = np.argsort(slots)
+        return slots[order], distances[order]
+
+    def _codes(self, rows: Floats) -> npt.NDArray[np.uint8]:
+        """One bit a dimension, filled up to whole words."""
+        codes = np.packbits(rows > 0, axis=1)
+        missing = self._coarse_bytes + self._fine_bytes - codes.shape[1]
+        return np.pad(codes, ((0, 0), (0, missing))) if missing else codes
+
+
+def best(
+    slots: Slots, scores: npt.NDArray[np.floating], count: int
+) -> tuple[Slots, npt.NDArray[np.floating]]:
+    """The ``count`` slots with the highest scores, the lower slot first among equals."""
+    if len(slots) > 4 * count:
+        cut = np.partition(scores, len(scores) - count)[len(scores) - count]
+        held = scores >= cut
+        slots, scores = slots[held], scores[held]
+    order = np.lexsort((slots, -scores))[:count]
+    return slots[order], scores[order]
+
+
+def one_thread() -> None:
+    """Let searches run side by side instead of each on all cores. OpenMP keeps it by thread."""
+    if not getattr(_local, "set", False):
+        faiss.omp_set_num_threads(1)
+        _local.set = True
+
+
+def _differing(
+    codes: npt.NDArray[np.uint64], code: npt.NDArray[np.uint64]
+) -> npt.NDArray[np.int32]:
+    """In how many bits each row differs."""
+    counts: npt.NDArray[np.int32] = np.bitwise_count(codes ^ code).sum(axis=1, dtype=np.int32)
+    return counts
+
+
+def _least(distances: npt.NDArray[np.int32], count: int) -> Slots:
+    """Where the least distances stand, ascending; the earlier among equals."""
+    if len(distances) <= count:
+        return np.arange(len(distances))
+    cut = np.partition(distances, count - 1)[count - 1]
+    chosen = distances < cut
+    equal = np.flatnonzero(distances == cut)
+    chosen[equal[: count - int(np.count_nonzero(chosen))]] = True
+    return np.flatnonzero(chosen)

@@ -12,7 +12,11 @@ import re
 import threading
 import unicodedata
 
+import numpy as np
+import numpy.typing as npt
 import Stemmer
+
+from memory_fabric.adapters.search.columns import Interned, Strings, taken
 
 _SPACELESS = (
     "\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u3040-\u30ff\u3130-\u318f\u3400-\u4dbf"
@@ -39,6 +43,63 @@ STOP_WORDS = frozenset(
 )
 
 _local = threading.local()
+
+
+class Analyser:
+    """From texts to the numbers of their terms. One thread at a time may analyse."""
+
+    def __init__(self) -> None:
+        self._terms = Interned()
+        self._seen: dict[str, int] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory taken, those of words lately seen estimated."""
+        return self._terms.nbytes + 100 * len(self._seen)
+
+    def numbers(self, text: str) -> list[int]:
+        """The numbers of a text's terms, in order, with repetitions; new terms get the next."""
+        if not text.isascii():
+            return [self._terms.number(term.encode()) for term in words(text)]
+        plain = text.lower()
+        if "'" in plain:
+            plain = _CLITIC.sub(" ", plain)
+        seen = self._seen
+        found = _ASCII_WORD.findall(plain)
+        try:  # most texts hold only words that were seen already
+            numbers = [seen[word] for word in found]
+        except KeyError:
+            numbers = [seen[word] if word in seen else self._new(word) for word in found]
+        return [number for number in numbers if number >= 0] if -1 in numbers else numbers
+
+    def find(self, term: str) -> int | None:
+        """The number of a term, or ``None`` where no text holds it."""
+        return self._terms.find(term.encode())
+
+    def named(
+        self, numbers: npt.NDArray[np.int32]
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+        """The terms with these numbers, ascending: one block, and where each ends in it."""
+        strings = self._terms.strings
+        return taken(strings.block, strings.ends, numbers.astype(np.int64))
+
+    def known(
+        self, block: npt.NDArray[np.uint8], ends: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.int32]:
+        """Begin with these terms; their numbers."""
+        self._terms = Interned(Strings.of(block, ends))
+        return np.arange(len(ends), dtype=np.int32)
+
+    def _new(self, word: str) -> int:
+        """The number of the term that a word becomes, or -1 for a stop word."""
+        if len(self._seen) >= _SEEN:
+            self._seen.clear()
+        number = -1 if word in STOP_WORDS else self._terms.number(_stems([word])[0].encode())
+        self._seen[word] = number
+        return number
+
+
+_SEEN = 200_000
 
 
 def words(text: str, query: bool = False) -> list[str]:
