@@ -43,6 +43,8 @@ QUIET_S = 0.1
 import down; ``BACKLOG`` texts do not wait."""
 BACKLOG = 65_536
 
+_FEW = 4_096
+
 _local = threading.local()
 
 
@@ -83,27 +85,15 @@ class FullText:
             with self._lock:
                 self._analyse(self._waiting[:BATCH])
 
-    def scores(self, query: str, allowed: Allowed) -> Scores:
-        """Score the rows in scope."""
+    def matches(self, query: str, allowed: Allowed) -> Matches:
+        """The rows in scope that hold terms of the query."""
         self.settle()
         lengths, sets = self._lengths.view, self._sets
         if allowed.words is None:
-            allowed.words = int(
-                lengths.sum() if allowed.everything else lengths[allowed.mask].sum()
-            )
-        rows, average = allowed.count, max(allowed.words, 1) / max(allowed.count, 1)
-        total = _zeros(len(lengths))
-        bound = 0.0
-        touched: list[npt.NDArray[np.int32]] = []
-        for word in dict.fromkeys(words(query, query=True)):
-            found, repeats = _within(sets, self._terms.find(word), allowed)
-            weight = float(np.log1p((rows - len(found) + 0.5) / (len(found) + 0.5)))
-            damped = K1 * (1 - B) + (K1 * B / average) * lengths[found]
-            damped += repeats
-            total[found] += (weight * (K1 + 1)) * repeats / damped
-            bound += weight * (K1 + 1)
-            touched.append(found)
-        return Scores(total, len(lengths), touched, bound)
+            held = lengths if allowed.everything else lengths[allowed.mask]
+            allowed.words = int(held.sum())
+        terms = [self._terms.find(word) for word in dict.fromkeys(words(query, query=True))]
+        return Matches([_listed(sets, term, allowed) for term in terms], lengths, allowed)
 
     def frozen(self) -> Callable[[Slots], dict[str, npt.NDArray[Any]]]:
         """What makes arrays of the slots there are now; may be called when there are more."""
@@ -178,58 +168,136 @@ class FullText:
             at = max(at - 1, 0)
 
 
-class Scores:
-    """BM25 of every slot, and the least value that no text can reach for this query."""
+class Listed:
+    """The lists of one term, how many rows in scope hold it, and what that makes it weigh."""
 
     def __init__(
-        self,
-        whole: npt.NDArray[np.float64],
-        slots: int,
-        touched: list[npt.NDArray[np.int32]],
-        bound: float,
-    ) -> None:
-        self._whole = whole
-        self._total = whole[:slots]
-        self._touched = touched
-        self._bound = bound
+        self, lists: list[tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]],
+        holding: int, rows: int,
+    ) -> None:  # fmt: skip
+        self.lists = lists
+        self.weight = (K1 + 1) * float(np.log1p((rows - holding + 0.5) / (holding + 0.5)))
+        self.size = sum(len(slots) for slots, _ in lists)
 
-    def best(self, count: int) -> Slots:
-        """The best matching slots, at most ``count``; earlier rows first among equals."""
-        matching = np.flatnonzero(self._total)
-        found: Slots = best(matching, self._total[matching], count)[0]
-        return found
+
+class Matches:
+    """BM25 of the rows in scope for one query.
+
+    A row's score is the sum over its terms, those that weigh most first. Terms that so many rows
+    hold that they weigh little are looked up only for the rows that could still be among the best
+    (MaxScore: Turtle & Flood, 1995), which changes no score and no rank.
+    """
+
+    def __init__(
+        self, terms: list[Listed], lengths: npt.NDArray[np.int32], allowed: Allowed
+    ) -> None:
+        self._terms = sorted(terms, key=lambda term: -term.weight)
+        self._bound = sum(term.weight for term in self._terms)
+        self._lengths = lengths
+        self._allowed = allowed
+        self._steep = K1 * B * allowed.count / max(allowed.words or 0, 1)
+
+    def best(self, count: int) -> tuple[Slots, npt.NDArray[np.float64]]:
+        """The best matching slots, at most ``count``, best first, and their scores as fractions
+        of a bound that no text can reach, in [0, 1); earlier rows first among equals.
+        """
+        left = [term for term in self._terms if term.size]
+        if not left or not count:
+            return np.empty(0, np.int64), np.empty(0)
+        total = _zeros(len(self._lengths))
+        touched: list[npt.NDArray[np.int32]] = []
+        slots: Slots | None = None
+        while slots is None:
+            term = left.pop(0)
+            for listed, repeats in term.lists:
+                found = listed
+                if not self._allowed.everything:
+                    held = self._allowed.mask[listed]
+                    found, repeats = listed[held], repeats[held]
+                total[found] += self._share(term, found, repeats)
+                touched.append(found)
+            slots = self._hopeful(total, touched, left, count)
+        scores = total[slots]
+        for term in left:
+            scores += self._looked_up(term, slots)
+        for some in touched:
+            total[some] = 0
+        _local.zeros = total
+        slots, scores = best(slots, scores, count)
+        return slots, scores / self._bound
 
     def of(self, slots: Slots) -> npt.NDArray[np.float64]:
-        """Scores as fractions of the bound, in [0, 1)."""
-        if not self._bound:
-            return np.zeros(len(slots))
-        return self._total[slots] / self._bound
+        """Scores of these slots, ascending ones, as fractions of the bound."""
+        scores = np.zeros(len(slots))
+        for term in self._terms:
+            scores += self._looked_up(term, slots)
+        return scores / self._bound if self._bound else scores
 
-    def done(self) -> None:
-        """Give the memory back for the thread's next search."""
-        for slots in self._touched:
-            self._total[slots] = 0
-        _local.zeros = self._whole
+    def _hopeful(
+        self, total: npt.NDArray[np.float64], touched: list[npt.NDArray[np.int32]],
+        left: list[Listed], count: int,
+    ) -> Slots | None:  # fmt: skip
+        """The slots that may be among the best, ascending; ``None`` where these are too many to
+        look terms up for them, and a further term is better summed up for all.
+        """
+        if left and left[0].size < _FEW:
+            return None
+        size = sum(map(len, touched))
+        if len(touched) == 1:
+            slots = touched[0].astype(np.int64)
+        elif 16 * size < len(total):
+            slots = np.unique(np.concatenate(touched)).astype(np.int64)
+        else:
+            slots = np.flatnonzero(total)
+        scores = total[slots]
+        if len(slots) > count:
+            least = np.partition(scores, len(slots) - count)[len(slots) - count]
+            ahead = sum(term.weight for term in left)
+            if ahead >= least:  # a row with none of the terms so far could still be among the best
+                return None
+            slots = slots[scores >= (least - ahead) * (1 - 1e-9)]
+        elif left:
+            return None
+        return slots if not left or len(slots) < _FEW else None
+
+    def _looked_up(self, term: Listed, slots: Slots) -> npt.NDArray[np.float64]:
+        """What a term adds to the scores of these slots."""
+        shares = np.zeros(len(slots))
+        for listed, repeats in term.lists:
+            if len(listed):
+                places = np.minimum(np.searchsorted(listed, slots), len(listed) - 1)
+                held = np.flatnonzero(listed[places] == slots)
+                shares[held] = self._share(term, slots[held], repeats[places[held]])
+        return shares
+
+    def _share(
+        self, term: Listed, slots: npt.NDArray[np.integer], repeats: npt.NDArray[np.uint16]
+    ) -> npt.NDArray[np.float64]:
+        """What a term adds to the scores of slots that hold it so often."""
+        damped = self._steep * self._lengths[slots]
+        damped += K1 * (1 - B)
+        damped += repeats
+        shares: npt.NDArray[np.float64] = term.weight * repeats / damped
+        return shares
 
 
-def _within(
-    sets: tuple[Postings, ...], term: int | None, allowed: Allowed
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint16]]:
-    """The slots in scope that hold a term, and how often."""
+def _listed(sets: tuple[Postings, ...], term: int | None, allowed: Allowed) -> Listed:
+    """What the sets hold of a term."""
     if term is None:
-        return np.empty(0, np.int32), np.empty(0, np.uint16)
+        return Listed([], 0, allowed.count)
     lists = [(one.slots[where], one.repeats[where]) for one in sets if (where := one.of(term)).stop]
-    if not lists:
-        return np.empty(0, np.int32), np.empty(0, np.uint16)
-    slots, repeats = map(np.concatenate, zip(*lists, strict=True)) if len(lists) > 1 else lists[0]
     if allowed.everything:
-        return slots, repeats
-    held = allowed.mask[slots]
-    return slots[held], repeats[held]
+        holding = sum(len(slots) for slots, _ in lists)
+    else:
+        holding = allowed.holding.get(term, -1)
+        if holding < 0:
+            holding = sum(int(np.count_nonzero(allowed.mask[slots])) for slots, _ in lists)
+            allowed.holding[term] = holding
+    return Listed(lists, holding, allowed.count)
 
 
 def _zeros(size: int) -> npt.NDArray[np.float64]:
-    """At least so many zeros, which a thread uses for one search after another: fresh ones cost
+    """So many zeros, at least, which a thread uses for one search after another: fresh ones cost
     more than the search. Taken away while in use, so that what is left half used is dropped.
     """
     kept: npt.NDArray[np.float64] | None = getattr(_local, "zeros", None)

@@ -163,18 +163,14 @@ class MemorySearchCopy:
         if text is None and query is not None:
             slots, cosines = store.vectors.nearest(query, allowed, limit)
             return slots, _closeness(cosines)
-        matches = store.text.scores(text or "", allowed)
-        try:
-            if query is None:
-                slots = matches.best(limit)
-                return slots, matches.of(slots)
-            wanted = max(CANDIDATES, limit)
-            near, _ = store.vectors.nearest(query, allowed, wanted)
-            slots = np.union1d(near, matches.best(wanted))
-            closeness = _closeness(store.vectors.cosines(query, slots))
-            scores = VECTOR_WEIGHT * closeness + (1 - VECTOR_WEIGHT) * matches.of(slots)
-        finally:
-            matches.done()
+        matches = store.text.matches(text or "", allowed)
+        if query is None:
+            return matches.best(limit)
+        wanted = max(CANDIDATES, limit)
+        near, _ = store.vectors.nearest(query, allowed, wanted)
+        slots = np.union1d(near, matches.best(wanted)[0])
+        closeness = _closeness(store.vectors.cosines(query, slots))
+        scores = VECTOR_WEIGHT * closeness + (1 - VECTOR_WEIGHT) * matches.of(slots)
         order = np.lexsort((slots, -scores))[:limit]
         return slots[order], scores[order]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +33,6 @@ _NUMBERS = {memory_type: number for number, memory_type in enumerate(_TYPES)}
 _SPREAD = np.int64(0x9E3779B97F4A7C15 - (1 << 64))  # odd, so that both halves of a rid count
 
 Arrays = dict[str, npt.NDArray[Any]]
-T = TypeVar("T")
 
 
 class Rows:
@@ -212,8 +212,8 @@ class Rows:
         self._empty(older)
 
         labels = [row.label for row in rows]
-        classes = _each(labels, _own_class, self._class_number)
-        tenants = _each(labels, _tenant, self._tenant_number)
+        classes = _each(labels, attrgetter("label_class"), self._class_number)
+        tenants = _each(labels, attrgetter("tenant"), self._tenant_number)
         names = [row.memory_id.encode() for row in rows]
         subjects = [
             self._subjects.number(_subject_key(label.tenant, subject))
@@ -227,16 +227,13 @@ class Rows:
         self._by_name.extend(name_keys(names) ^ _mixed(np.array(tenants, np.int64)))
         self._tenant_of.extend(tenants)
         self.label_class.extend(classes)
-        self.kind.extend(_each(rows, _kind, _NUMBERS.__getitem__))
-        self.created.extend(_each(rows, _created, microseconds))
-        self.expires.extend(_each(labels, _expires, microseconds))
+        self.kind.extend(_each(rows, attrgetter("memory_type"), _NUMBERS.__getitem__))
+        self.created.extend(_each(rows, attrgetter("created_at"), microseconds))
+        self.expires.extend(_each(labels, attrgetter("expires_at"), microseconds))
         self._written.extend(written)
         self._about.extend(subjects)
         self._about_ends.extend(len(self._about) - counts.sum() + np.cumsum(counts))
-        self._leased.extend([
-            json.dumps([*row.leased.to_json().values()]).encode() if row.leased else b""
-            for row in rows
-        ])  # fmt: skip
+        self._leased.extend([_leased(row.leased) if row.leased else b"" for row in rows])
         self.held.extend(np.ones(len(rows), np.bool_))
         self._count += len(rows)
         if len(self._about) > 2 * self._sorted.shape[1] + 1024:
@@ -340,37 +337,18 @@ def moment(when: int) -> datetime:
     return _EPOCH + when * _MICROSECOND
 
 
-def _each(items: Sequence[Any], part: Callable[[Any], T], number: Callable[[T], int]) -> list[int]:
-    """A number for a part of each item; many items share one part, which is numbered once."""
-    parts = [part(item) for item in items]
-    known: dict[int, int] = {}
-    numbers = []
-    for one in parts:  # by identity: hashing a label class takes longer than all the rest
-        found = known.get(id(one))
-        if found is None:
-            found = known[id(one)] = number(one)
-        numbers.append(found)
-    return numbers
+def _each(
+    items: Iterable[Any], part: Callable[[Any], Any], number: Callable[[Any], int]
+) -> list[int]:
+    """A number for a part of each item. Many items share one part, which is numbered once."""
+    parts = list(map(part, items))
+    names = list(map(id, parts))  # hashing a label class takes longer than all the rest
+    numbers = {name: number(one) for name, one in dict(zip(names, parts, strict=True)).items()}
+    return list(map(numbers.__getitem__, names))
 
 
-def _own_class(label: Label) -> LabelClass:
-    return label.label_class
-
-
-def _tenant(label: Label) -> str:
-    return label.tenant
-
-
-def _expires(label: Label) -> datetime | None:
-    return label.expires_at
-
-
-def _kind(row: IndexRow) -> MemoryType:
-    return row.memory_type
-
-
-def _created(row: IndexRow) -> datetime:
-    return row.created_at
+def _leased(leased: Leased) -> bytes:
+    return json.dumps([leased.origin, leased.lease, leased.row, leased.form]).encode()
 
 
 def _subject_key(tenant: str, subject: str) -> bytes:

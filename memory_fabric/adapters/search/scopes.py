@@ -34,6 +34,8 @@ class Allowed:
         self._bits: npt.NDArray[np.uint8] | None = None
         self.words: int | None = None
         """How many terms their texts have together, once somebody has counted."""
+        self.holding: dict[int, int] = {}
+        """In how many of their texts a term is, once somebody has counted."""
         self.count = int(np.count_nonzero(self.mask)) if slots is None else len(slots)
 
     @property

@@ -31,9 +31,10 @@ _faiss: Any = faiss
 EXACT = 1_024
 """Up to so many rows in scope are compared exactly."""
 COARSE = 2_000
-"""So many of the nearest by their first 256 signs are compared by all signs."""
-RERANK = 800
-"""So many of the nearest by all signs are compared exactly (``docs/adr/0019``)."""
+"""So many of the nearest by their first 256 signs, at most, are compared by all signs, and"""
+RERANK = 600
+"""so many of the nearest by all signs exactly: fewer where the scope has under 100,000 rows.
+Measured in ``docs/adr/0019``."""
 BLOCK = 65_536
 """Rows of one block of vectors: growing never moves a vector."""
 _COARSE_BYTES = 32  # faiss has a fast loop for this width
@@ -129,8 +130,11 @@ class Vectors:
         one_thread()
         code = self._codes(query[None])
         coarse, fine = code[:, : self._coarse_bytes], code[0, self._coarse_bytes :]
-        final = max(RERANK, 2 * count)
-        wanted = min(max(COARSE, 2 * final) if len(fine) else final, allowed.count)
+        final = max(min(RERANK, 250 + allowed.count // 300), 2 * count)
+        wanted = max(min(COARSE, 800 + allowed.count // 100), 2 * final)
+        if not len(fine):
+            wanted = final = wanted // 2
+        wanted = min(wanted, allowed.count)
         coarse = np.ascontiguousarray(coarse)
         if _SPARSE * allowed.count < self._size:
             slots = allowed.slots
@@ -167,7 +171,7 @@ class Vectors:
 
 def best(
     slots: Slots, scores: npt.NDArray[np.floating], count: int
-) -> tuple[Slots, npt.NDArray[np.floating]]:
+) -> tuple[Slots, npt.NDArray[Any]]:
     """The ``count`` slots with the highest scores, the lower slot first among equals."""
     if len(slots) > 4 * count:
         cut = np.partition(scores, len(scores) - count)[len(scores) - count]
@@ -188,7 +192,10 @@ def _differing(
     codes: npt.NDArray[np.uint64], code: npt.NDArray[np.uint64]
 ) -> npt.NDArray[np.int32]:
     """In how many bits each row differs."""
-    counts: npt.NDArray[np.int32] = np.bitwise_count(codes ^ code).sum(axis=1, dtype=np.int32)
+    differing = np.bitwise_count(codes ^ code)
+    counts: npt.NDArray[np.int32] = differing[:, 0].astype(np.int32)
+    for word in range(1, differing.shape[1]):  # a sum along so short an axis takes far longer
+        counts += differing[:, word]
     return counts
 
 
