@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from memory_fabric.adapters.search import MemorySearchCopy
-from memory_fabric.adapters.search.fulltext import B, K1
+from memory_fabric.adapters.search.fulltext import K1, B
 from memory_fabric.adapters.search.words import words
 from tests.fakes.search import label, row, scope
 
