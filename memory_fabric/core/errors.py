@@ -23,7 +23,7 @@ Texts of errors never quote a memory, a query or a subject.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 class MemoryFabricError(Exception):
@@ -47,6 +47,10 @@ class MemoryFabricError(Exception):
         self.what = what
         self.do = do
         self.details: dict[str, Any] = dict(details or {})
+
+    def again(self) -> Self:
+        """An equal error, for another caller to raise: each adds its own receipt to it."""
+        return type(self)(self.code, self.what, self.do, self.details)
 
     def problem(self) -> dict[str, Any]:
         """The error as an RFC 9457 problem document."""

@@ -72,7 +72,7 @@ class Frontier:
 
 def root_of(leaves: Iterable[bytes]) -> bytes:
     """Root of the tree with these leaf hashes."""
-    return Frontier(leaves).root
+    return Tree(leaves).root()
 
 
 def _split(size: int) -> int:

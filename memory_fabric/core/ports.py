@@ -16,7 +16,7 @@ from memory_fabric.core.labels import ClassState
 from memory_fabric.core.lease import Lease, PackedRow
 from memory_fabric.core.memory import Vector
 from memory_fabric.core.places import Site
-from memory_fabric.core.receipt import Checkpoint, Committed, Receipt
+from memory_fabric.core.receipt import Checkpoint, Commit, Committed, Receipt
 from memory_fabric.core.records import (
     CatalogChange,
     CatalogChanges,
@@ -284,7 +284,9 @@ class InclusionProof:
 
 
 class Ledger(Protocol):
-    """Receipts, catalog and apps. ``commit`` returns only when all is on stable storage."""
+    """Receipts, catalog and apps. ``commit`` returns only when all is on stable storage; those
+    that come at once share a transaction, and an act that cannot be committed fails alone.
+    """
 
     def commit(
         self,
@@ -301,6 +303,14 @@ class Ledger(Protocol):
         Raises:
             IntegrityViolated: the log on disk is behind the last checkpoint.
             Unavailable: ``ledger-unwritable``; nothing was committed.
+        """
+        ...
+
+    def commit_all(self, commits: Sequence[Commit]) -> list[Committed]:
+        """``commit`` for several acts in one transaction, in order: all of them or none.
+
+        Raises:
+            As ``commit`` does.
         """
         ...
 

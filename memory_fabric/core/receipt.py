@@ -9,14 +9,15 @@ receipts need no signatures of their own.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from memory_fabric.core.canonical import canonical
-from memory_fabric.core.merkle import leaf_hash, root_of
+from memory_fabric.core.lease import Lease, lease_digests
+from memory_fabric.core.merkle import leaf_hash
 from memory_fabric.core.records import CatalogChange
 
 
@@ -43,7 +44,7 @@ class Receipt:
         decisions: per label class: form, plan, rule ids.
         bundle: digest of the policy bundle it was decided under.
         roster: digest of the roster.
-        records_root: Merkle root over the sealed records that this act wrote or removed.
+        records_root: Merkle root over the sealed records that this act wrote or removed, if any.
         facts: further facts, such as a remote site's receipt.
     """
 
@@ -85,23 +86,24 @@ class Receipt:
         return leaf_hash(self.canonical())
 
 
-def records_root(records: Iterable[tuple[bytes, int, bytes]]) -> str:
-    """What a receipt says about sealed records: a Merkle root over (rid, version, digest).
+class Commit(NamedTuple):
+    """What one act commits: its receipt, and all that the receipt accounts for."""
 
-    Args:
-        records: record id (16 bytes), version, SHA-256 of the sealed record (32 bytes); in any
-            order.
-    """
-    leaves = (
-        leaf_hash(rid + version.to_bytes(8, "big") + seal) for rid, version, seal in sorted(records)
-    )
-    return root_of(leaves).hex()
+    receipt: Receipt
+    change: CatalogChange | None = None
+    leases: Sequence[Lease] = ()
 
+    def check(self, site_id: str) -> None:
+        """That the receipt accounts for the change and the leases.
 
-def touched(change: CatalogChange | None) -> list[tuple[bytes, int, bytes]]:
-    """The records that an act wrote or removed, as ``records_root`` takes them."""
-    entries = (*change.written, *change.removed) if change else ()
-    return [(entry.rid, entry.version, entry.digest) for entry in entries]
+        Raises:
+            ValueError: it does not, or its site is another.
+        """
+        claim = self.change.root if self.change else None
+        if self.receipt.site != site_id or self.receipt.records_root != claim:
+            raise ValueError("a receipt accounts for exactly its own site's change")
+        if self.receipt.facts.get("leases", {}) != lease_digests(self.leases):
+            raise ValueError("a receipt accounts for exactly the leases it changes")
 
 
 def log_origin(site_id: str) -> str:

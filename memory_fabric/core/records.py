@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
 from memory_fabric.core.labels import ClassState, Label
 from memory_fabric.core.memory import Leased, MemoryType, Vector
+from memory_fabric.core.merkle import leaf_hash, root_of
 
 RID_BYTES = 16
 """Length of a record id: random, the only name of a memory that stands readable on disk."""
@@ -47,6 +48,19 @@ class CatalogEntry:
     digest: bytes
 
 
+def records_root(records: Iterable[tuple[bytes, int, bytes]]) -> str:
+    """What a receipt says about sealed records: a Merkle root over (rid, version, digest).
+
+    Args:
+        records: record id (16 bytes), version, SHA-256 of the sealed record (32 bytes); in any
+            order.
+    """
+    leaves = [
+        leaf_hash(rid + version.to_bytes(8, "big") + seal) for rid, version, seal in sorted(records)
+    ]
+    return root_of(leaves).hex()
+
+
 @dataclass(frozen=True)
 class CatalogChange:
     """What one act did to the stack; committed in one transaction with its receipt.
@@ -60,6 +74,14 @@ class CatalogChange:
     stack_version: int
     written: Sequence[CatalogEntry] = ()
     removed: Sequence[CatalogEntry] = ()
+
+    @cached_property
+    def root(self) -> str | None:
+        """What a receipt says of the records touched; ``None`` where there are none."""
+        touched = (*self.written, *self.removed)
+        if not touched:
+            return None
+        return records_root((item.rid, item.version, item.digest) for item in touched)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.opening import fetched, pen
 from memory_fabric.flows.participants import runs_of
 from memory_fabric.flows.remains import remains_of
-from memory_fabric.flows.storing import entry, sealed_root
+from memory_fabric.flows.storing import entry
 from memory_fabric.gate.gate import Ask, denied
 
 
@@ -112,7 +112,6 @@ def _erase(
             "memories": len(records),
             "runs": list(runs),
         },
-        records_root=sealed_root(records) if records else None,
         change=CatalogChange(node.stack.version, removed=[entry(record) for record in records]),
     )
     node.unsettled = True

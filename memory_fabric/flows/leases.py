@@ -25,7 +25,7 @@ from memory_fabric.flows.messages import malformed
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.opening import fetched, pen
 from memory_fabric.flows.remains import remains_of
-from memory_fabric.flows.storing import entry, sealed_root
+from memory_fabric.flows.storing import entry
 from memory_fabric.flows.terms import ITSELF
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import release
@@ -271,7 +271,6 @@ def give_up(
             Outcome.DONE,
             request=request,
             facts={"rows": len(records)},
-            records_root=sealed_root(records) if records else None,
             change=CatalogChange(node.stack.version, removed=[entry(item) for item in records]),
             leases=changed,
         )

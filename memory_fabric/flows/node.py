@@ -14,13 +14,14 @@ from typing import Any
 from memory_fabric.config import Settings
 from memory_fabric.core.access import Form, Requester, Role
 from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, NotGranted
+from memory_fabric.core.grouping import Group
 from memory_fabric.core.labels import ClassState, Label, LabelClass
 from memory_fabric.core.lease import Lease, lease_digests
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import Clock, Ledger, SearchCopy, Stack, Transport
-from memory_fabric.core.receipt import Committed, Outcome, Receipt
+from memory_fabric.core.receipt import Commit, Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
 from memory_fabric.flows.awaiting import Awaited
 from memory_fabric.flows.remains import Remains
@@ -32,6 +33,9 @@ from memory_fabric.vault.letters import Letters
 from memory_fabric.vault.packages import Packages
 from memory_fabric.vault.vault import Vault
 
+GROUP_ROWS = 4096
+"""Memories that callers at once may store in one act of stack and ledger."""
+
 
 @dataclass
 class Node:
@@ -39,7 +43,8 @@ class Node:
     and ``gate``, which change together when the operator links sites or declares classes.
 
     ``writing`` serialises the acts that change stack, keyring, ledger and search copy together;
-    ``opening.pen`` takes it. ``exporting`` lets one export run at a time. ``versions`` holds the
+    ``opening.pen`` takes it. ``remembering`` lets those who remember at once share such an act.
+    ``exporting`` lets one export run at a time. ``versions`` holds the
     version in force of each record that was changed since it was written. ``unsettled`` is true
     from the first step of such an act to its last: where it stays so, a disk was in the way.
     ``unscrubbed`` holds the erasures, by their receipts, whose bytes may still be on the disk.
@@ -73,6 +78,7 @@ class Node:
     check_region: Callable[[str], object]
     generator: Callable[[], Generator | None] = lambda: None
     writing: threading.RLock = field(default_factory=threading.RLock)
+    remembering: Group[Any, Any] = field(default_factory=lambda: Group(size=len, most=GROUP_ROWS))
     exporting: threading.Lock = field(default_factory=threading.Lock)
     versions: dict[bytes, int] = field(default_factory=dict)
     unsettled: bool = False
@@ -172,11 +178,30 @@ class Node:
         request: Mapping[str, Any],
         decisions: Sequence[Mapping[str, Any]] = (),
         facts: Mapping[str, Any] | None = None,
-        records_root: str | None = None,
         change: CatalogChange | None = None,
         leases: Sequence[Lease] = (),
     ) -> Committed:
         """Write the receipt of an act, durably, before anybody hears of its outcome."""
+        return self.ledger.commit(
+            *self.to_commit(
+                act, requester, outcome, request=request, decisions=decisions, facts=facts,
+                change=change, leases=leases,
+            )
+        )  # fmt: skip
+
+    def to_commit(
+        self,
+        act: str,
+        requester: Requester,
+        outcome: Outcome,
+        *,
+        request: Mapping[str, Any],
+        decisions: Sequence[Mapping[str, Any]] = (),
+        facts: Mapping[str, Any] | None = None,
+        change: CatalogChange | None = None,
+        leases: Sequence[Lease] = (),
+    ) -> Commit:
+        """An act's receipt and all that it accounts for, ready to be committed."""
         receipt = Receipt(
             id=secrets.token_hex(12),
             at=self.clock.now(),
@@ -194,10 +219,10 @@ class Node:
             decisions=decisions,
             bundle=self.gate.rulebook.digest,
             roster=self.roster.digest,
-            records_root=records_root,
+            records_root=change.root if change else None,
             facts={**(facts or {}), **({"leases": lease_digests(leases)} if leases else {})},
         )
-        return self.ledger.commit(receipt, change, leases)
+        return Commit(receipt, change, leases)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from memory_fabric.core.records import CatalogChange, IndexRow, SealedRecord
 from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.remains import remains_in
-from memory_fabric.flows.storing import altered, entry, index, know, sealed_root
+from memory_fabric.flows.storing import altered, entry, index, know
 from memory_fabric.flows.terms import ITSELF
 
 Progress = Callable[[int, int], None]
@@ -96,7 +96,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
             change = CatalogChange(node.stack.version, written=[entry(item) for item in adopted])
             node.commit(
                 "recover", ITSELF, Outcome.DONE, request={"adopted": len(adopted)},
-                records_root=sealed_root(adopted), change=change,
+                change=change,
             )  # fmt: skip
             know(node, adopted)
             index(node, rows)

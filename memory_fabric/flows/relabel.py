@@ -14,7 +14,7 @@ from memory_fabric.core.records import IndexRow
 from memory_fabric.flows.leases import NOTHING_ENDED, Settled, sweep
 from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.opening import fetched, pen
-from memory_fabric.flows.storing import store
+from memory_fabric.flows.storing import Storing, store
 from memory_fabric.gate.gate import Ask, denied
 
 _FROM_OUTSIDE = [
@@ -100,13 +100,15 @@ def _relabel(
         for rid in [by_id[item.memory.id]]
     ]
     resealed = zip(node.vault.reseal(changes), (memory for _, memory in changes), strict=True)
-    committed = store(
+    (committed,) = store(
         node,
-        "relabel",
-        requester,
-        list(resealed),
-        request=request,
-        decisions=recorded(node, decisions),
+        Storing(
+            "relabel",
+            requester,
+            list(resealed),
+            request=request,
+            decisions=recorded(node, decisions),
+        ),
     )
     return Relabelled(len(changes), committed.receipt.id)
 

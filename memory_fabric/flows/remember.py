@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from memory_fabric.core.access import Requester
 from memory_fabric.core.drafts import Draft
@@ -16,10 +18,11 @@ from memory_fabric.core.errors import (
 )
 from memory_fabric.core.labels import DataClass, Label
 from memory_fabric.core.memory import Memory
+from memory_fabric.core.receipt import Committed
 from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.opening import pen
-from memory_fabric.flows.storing import store
+from memory_fabric.flows.storing import Storing, store
 
 
 @dataclass(frozen=True)
@@ -111,51 +114,109 @@ def check_draft(
         raise DuplicateId(
             "id-duplicate", "An id occurs twice in one request.", "Send each id once."
         )
-    if draft.id is not None and node.copy.find(requester.tenant, draft.id) is not None:
-        raise DuplicateId(
-            "id-duplicate",
-            "A memory with this id exists already.",
-            "Choose another id, or change the existing memory.",
-        )
+    if draft.id is not None and node.copy.find(label.tenant, draft.id) is not None:
+        raise _exists()
     return label
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What one caller wants stored.
+
+    Attributes:
+        memories: complete, and not yet stored.
+        named: positions and ids of those whose id the caller chose.
+    """
+
+    requester: Requester
+    memories: Sequence[Memory]
+    named: Sequence[tuple[int, str]]
+
+    def __len__(self) -> int:
+        return len(self.memories)
 
 
 @without_cycle_search()
 def remember(node: Node, requester: Requester, drafts: Sequence[Draft]) -> Remembered:
-    """Store drafts, all or none.
+    """Store drafts, all or none. Those who remember at once share the way to the disk.
 
     Raises:
         InputError: with ``details['row']``, the position of the first draft that cannot be taken.
     """
     if not drafts:
         raise InputError("nothing-to-do", "There is nothing to remember.", "Send a memory.")
-    with pen(node):
-        labels: list[Label] = []
-        ids: dict[str, None] = {}
-        for row, draft in enumerate(drafts):
-            try:
-                labels.append(check_draft(node, requester, draft, ids))
-            except MemoryFabricError as error:
-                error.details.setdefault("row", row)
-                raise
-            ids[draft.id or secrets.token_hex(12)] = None
-        bare = [draft.text for draft in drafts if draft.vector is None]
-        vectors = iter(node.embedder.embed(bare) if bare else [])
-        now = node.clock.now()
-        memories = [
-            Memory(
-                id=name,
-                text=draft.text,
-                vector=draft.vector if draft.vector is not None else next(vectors),
-                embedder=node.embedder.id,
-                label=label,
-                memory_type=draft.memory_type,
-                created_at=now,
-                valid_at=draft.valid_at,
-                metadata=draft.metadata,
-            )
-            for name, draft, label in zip(ids, drafts, labels, strict=True)
-        ]
-        sealed = list(zip(node.vault.seal(memories), memories, strict=True))
-        committed = store(node, "remember", requester, sealed, request={"memories": len(sealed)})
+    labels: list[Label] = []
+    ids: dict[str, None] = {}
+    for row, draft in enumerate(drafts):
+        with _of_row(row):
+            labels.append(check_draft(node, requester, draft, ids))
+        ids[draft.id or secrets.token_hex(12)] = None
+    bare = [draft.text for draft in drafts if draft.vector is None]
+    vectors = iter(node.embedder.embed(bare) if bare else [])
+    now = node.clock.now()
+    memories = [
+        Memory(
+            id=name,
+            text=draft.text,
+            vector=draft.vector if draft.vector is not None else next(vectors),
+            embedder=node.embedder.id,
+            label=label,
+            memory_type=draft.memory_type,
+            created_at=now,
+            valid_at=draft.valid_at,
+            metadata=draft.metadata,
+        )
+        for name, draft, label in zip(ids, drafts, labels, strict=True)
+    ]
+    named = [(row, draft.id) for row, draft in enumerate(drafts) if draft.id is not None]
+    wanted = _Wanted(requester, memories, named)
+    committed = node.remembering.do(wanted, partial(_remember_together, node))
     return Remembered(list(ids), committed.receipt.id)
+
+
+def _remember_together(node: Node, group: Sequence[_Wanted]) -> list[Committed | Exception]:
+    """Store what several callers want in one act; only who takes an id that is taken fails."""
+    with pen(node):
+        refused: dict[int, Exception] = {}
+        taken: set[tuple[str, str]] = set()
+        for place, wanted in enumerate(group):
+            tenant = wanted.memories[0].label.tenant
+            try:
+                for row, name in wanted.named:
+                    with _of_row(row):
+                        if (tenant, name) in taken or node.copy.find(tenant, name) is not None:
+                            raise _exists()
+                taken |= {(tenant, name) for _, name in wanted.named}
+            except DuplicateId as error:
+                refused[place] = error
+        good = [wanted for place, wanted in enumerate(group) if place not in refused]
+        sealed = iter(node.vault.seal([memory for wanted in good for memory in wanted.memories]))
+        acts = [
+            Storing(
+                "remember",
+                wanted.requester,
+                [(next(sealed), memory) for memory in wanted.memories],
+                request={"memories": len(wanted)},
+            )
+            for wanted in good
+        ]
+        committed = iter(store(node, *acts) if acts else [])
+    return [refused[place] if place in refused else next(committed) for place in range(len(group))]
+
+
+@contextmanager
+def _of_row(row: int) -> Iterator[None]:
+    """Errors say which of several drafts they are about."""
+    try:
+        yield
+    except MemoryFabricError as error:
+        error.details.setdefault("row", row)
+        raise
+
+
+def _exists() -> DuplicateId:
+    return DuplicateId(
+        "id-duplicate",
+        "A memory with this id exists already.",
+        "Choose another id, or change the existing memory.",
+    )

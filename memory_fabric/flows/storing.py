@@ -7,51 +7,57 @@ acknowledged; ``opening`` ends it, whole or absent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from memory_fabric.core.access import Requester
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.lease import Lease
 from memory_fabric.core.memory import Memory
-from memory_fabric.core.receipt import Committed, Outcome, records_root
+from memory_fabric.core.receipt import Commit, Committed, Outcome
 from memory_fabric.core.records import CatalogChange, CatalogEntry, IndexRow, SealedRecord
 from memory_fabric.flows.node import Node
 
 
-def store(
-    node: Node,
-    act: str,
-    requester: Requester,
-    memories: Sequence[tuple[SealedRecord, Memory]],
-    *,
-    request: Mapping[str, Any],
-    decisions: Sequence[Mapping[str, Any]] = (),
-    facts: Mapping[str, Any] | None = None,
-    leases: Sequence[Lease] = (),
-) -> Committed:
-    """Write records, commit their receipt, and make them searchable. Called with the pen held.
+class Storing(NamedTuple):
+    """An act that writes records: what its receipt says, and the records with their memories."""
+
+    act: str
+    requester: Requester
+    memories: Sequence[tuple[SealedRecord, Memory]]
+    request: Mapping[str, Any]
+    decisions: Sequence[Mapping[str, Any]] = ()
+    facts: Mapping[str, Any] | None = None
+    leases: Sequence[Lease] = ()
+
+
+def store(node: Node, *acts: Storing) -> list[Committed]:
+    """Write the records of these acts, commit their receipts, and make them searchable: all acts
+    or none. Called with the pen held.
 
     Raises:
         Unavailable: a disk is in the way; nothing is acknowledged.
     """
-    records = [record for record, _ in memories]
+    records = [record for act in acts for record, _ in act.memories]
     node.unsettled = True
     version = node.stack.write(records)
-    committed = node.commit(
-        act,
-        requester,
-        Outcome.DONE,
-        request=request,
-        decisions=decisions,
-        facts=facts,
-        leases=leases,
-        records_root=sealed_root(records),
-        change=CatalogChange(version, written=[entry(record) for record in records]),
-    )
+    committed = node.ledger.commit_all([_to_commit(node, act, version) for act in acts])
     know(node, records)
-    index(node, [index_row(record.rid, memory) for record, memory in memories])
+    index(node, [index_row(record.rid, memory) for act in acts for record, memory in act.memories])
     node.unsettled = False
     return committed
+
+
+def _to_commit(node: Node, act: Storing, version: int) -> Commit:
+    return node.to_commit(
+        act.act,
+        act.requester,
+        Outcome.DONE,
+        request=act.request,
+        decisions=act.decisions,
+        facts=act.facts,
+        change=CatalogChange(version, written=[entry(record) for record, _ in act.memories]),
+        leases=act.leases,
+    )
 
 
 def know(node: Node, records: Sequence[SealedRecord]) -> None:
@@ -72,11 +78,6 @@ def altered(rid: bytes) -> IntegrityViolated:
 def entry(record: SealedRecord) -> CatalogEntry:
     """What the catalog keeps of a record."""
     return CatalogEntry(record.rid, record.version, record.digest)
-
-
-def sealed_root(records: Sequence[SealedRecord]) -> str:
-    """What the receipt says about the records it wrote."""
-    return records_root((record.rid, record.version, record.digest) for record in records)
 
 
 def index(node: Node, rows: Sequence[IndexRow]) -> None:

@@ -21,7 +21,7 @@ from memory_fabric.flows.export import lease_of
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node, accountable, plans_json, recorded
 from memory_fabric.flows.opening import pen
-from memory_fabric.flows.storing import store
+from memory_fabric.flows.storing import Storing, store
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Shown, release
 from memory_fabric.vault.letters import Letter
@@ -165,26 +165,28 @@ def _store(node: Node, package: Package) -> TakenIn:
             LeasedRow(item.id, record.rid, record.version, LeaseState.HELD)
         )
     leases = [lease_of(manifest, item, rows[item.lease]) for item in manifest.leases]
-    committed = store(
+    (committed,) = store(
         node,
-        str(Act.TAKE_IN),
-        requester,
-        list(zip(sealed, memories, strict=True)),
-        request={
-            "purpose": manifest.purpose,
-            "origin": sender.site_id,
-            "destination": node.me.site_id,
-            "plans": plans_json(node),
-        },
-        decisions=recorded(node, decisions, site=sender.site_id, act="take_in"),
-        facts={
-            "package": manifest.package,
-            "manifest": manifest.digest,
-            "sequence": manifest.sequence,
-            "previous": manifest.previous,
-            "rows": len(memories),
-        },
-        leases=leases,
+        Storing(
+            str(Act.TAKE_IN),
+            requester,
+            list(zip(sealed, memories, strict=True)),
+            request={
+                "purpose": manifest.purpose,
+                "origin": sender.site_id,
+                "destination": node.me.site_id,
+                "plans": plans_json(node),
+            },
+            decisions=recorded(node, decisions, site=sender.site_id, act="take_in"),
+            facts={
+                "package": manifest.package,
+                "manifest": manifest.digest,
+                "sequence": manifest.sequence,
+                "previous": manifest.previous,
+                "rows": len(memories),
+            },
+            leases=leases,
+        ),
     )
     kept = tuple(lease.id for lease in leases if lease.rows)
     return TakenIn(manifest.package, sender, len(memories), kept, refused, committed.receipt.id)

@@ -21,7 +21,7 @@ from memory_fabric.core.lease import Lease, LeasedRow, LeaseState, lease_digests
 from memory_fabric.core.merkle import leaf_hash, root_from_inclusion
 from memory_fabric.core.places import Region
 from memory_fabric.core.ports import App, Ledger
-from memory_fabric.core.receipt import Outcome, Receipt, records_root, touched
+from memory_fabric.core.receipt import Commit, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry
 from tests.fakes.ledger import MemoryLedger
 
@@ -44,7 +44,6 @@ def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
 def receipt(
     change: CatalogChange | None = None, act: str = "recall", outcome: Outcome = Outcome.DONE
 ) -> Receipt:
-    rows = touched(change)
     return Receipt(
         id=secrets.token_hex(8),
         at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -55,7 +54,7 @@ def receipt(
         decisions=(),
         bundle="b" * 64,
         roster="r" * 64,
-        records_root=records_root(rows) if rows else None,
+        records_root=change.root if change else None,
     )
 
 
@@ -189,6 +188,61 @@ def test_a_receipt_must_account_for_its_change(ledger: Ledger) -> None:
     with pytest.raises(ValueError, match="accounts for"):
         ledger.commit(receipt(change))
     assert ledger.checkpoint().size == 0
+
+
+def test_several_acts_are_committed_together(ledger: Ledger) -> None:
+    one, other = entry(), entry()
+    first = CatalogChange(1, written=[one, other])
+    second = CatalogChange(1, written=[entry(2, one.rid)], removed=[other])
+    acts = [
+        Commit(receipt(first), first),
+        Commit(receipt()),
+        Commit(receipt(second), second),
+    ]
+    committed = ledger.commit_all(acts)
+    newest = ledger.checkpoint()
+    assert [(item.receipt, item.index) for item in committed] == [
+        (act.receipt, index) for index, act in enumerate(acts)
+    ]
+    assert {item.checkpoint for item in committed} == {newest}
+    assert list(ledger.catalog()) == list(second.written)
+    for act in acts:
+        proof = ledger.proof(act.receipt.id)
+        assert root_from_inclusion(proof.leaf, proof.index, 3, proof.path) == newest.root
+    assert ledger.verify() == []
+
+
+def test_of_several_acts_all_are_committed_or_none(ledger: Ledger) -> None:
+    good, wrong = CatalogChange(1, written=[entry()]), CatalogChange(1, removed=[entry()])
+    twice = receipt()
+    for acts, refusal in (
+        ([Commit(receipt(good), good), Commit(receipt(wrong), wrong)], IntegrityViolated),
+        ([Commit(receipt(good), good), Commit(twice), Commit(twice)], InputError),
+    ):
+        with pytest.raises(refusal):
+            ledger.commit_all(acts)
+    assert ledger.checkpoint().size == 0
+    assert list(ledger.catalog()) == []
+    assert ledger.verify() == []
+
+
+def test_an_act_that_is_refused_fails_alone(ledger: Ledger) -> None:
+    used = receipt()
+    ledger.commit(used)
+
+    def act(number: int) -> int | None:
+        removal = CatalogChange(1, removed=[entry()])
+        wrong = {1: (used, None), 2: (receipt(removal), removal)}.get(number % 4)
+        if wrong is None:
+            return ledger.commit(receipt()).index
+        with pytest.raises((InputError, IntegrityViolated)):
+            ledger.commit(*wrong)
+        return None
+
+    with ThreadPoolExecutor(8) as pool:
+        indexes = [index for index in pool.map(act, range(64)) if index is not None]
+    assert sorted(indexes) == list(range(1, 33))
+    assert ledger.verify() == []
 
 
 def test_a_receipt_id_is_used_once(ledger: Ledger) -> None:

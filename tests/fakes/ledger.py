@@ -7,16 +7,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
-from memory_fabric.core.lease import Lease, lease_digests
-from memory_fabric.core.merkle import EMPTY_ROOT, Tree
+from memory_fabric.core.lease import Lease
+from memory_fabric.core.merkle import Tree
 from memory_fabric.core.ports import App, InclusionProof
 from memory_fabric.core.receipt import (
     Checkpoint,
+    Commit,
     Committed,
     Receipt,
     log_origin,
-    records_root,
-    touched,
 )
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
 
@@ -43,23 +42,33 @@ class MemoryLedger:
         change: CatalogChange | None = None,
         leases: Sequence[Lease] = (),
     ) -> Committed:
-        claim = records_root(touched(change))
-        if receipt.site != self._site_id or (receipt.records_root or EMPTY_ROOT.hex()) != claim:
-            raise ValueError("a receipt accounts for exactly its own site's change")
-        if receipt.facts.get("leases", {}) != lease_digests(leases):
-            raise ValueError("a receipt accounts for exactly the leases it changes")
+        return self.commit_all([Commit(receipt, change, leases)])[0]
+
+    def commit_all(self, commits: Sequence[Commit]) -> list[Committed]:
+        for commit in commits:
+            commit.check(self._site_id)
         with self._lock:
-            if any(known.id == receipt.id for known in self._receipts):
+            known = {known.id for known in self._receipts}
+            ids = [commit.receipt.id for commit in commits]
+            if known & set(ids) or len(set(ids)) < len(ids):
                 raise InputError("receipt-exists", "The log has a receipt with this id.")
-            if change:
-                self._live = self._applied(change)
-                self.stack_version = change.stack_version
-            self._leases |= {lease.id: lease for lease in leases}
-            self._tree.append(receipt.leaf)
-            self._receipts.append(receipt)
-            self._changed.append(change)
+            live = dict(self._live)
+            for commit in commits:
+                if commit.change:
+                    _apply(live, commit.change)
+            self._live = live
+            for receipt, change, leases in commits:
+                self.stack_version = change.stack_version if change else self.stack_version
+                self._leases |= {lease.id: lease for lease in leases}
+                self._tree.append(receipt.leaf)
+                self._receipts.append(receipt)
+                self._changed.append(change)
             self._checkpoint = self._signed()
-            return Committed(receipt, len(self._receipts) - 1, self._checkpoint)
+            first = len(self._receipts) - len(commits)
+            return [
+                Committed(commit.receipt, index, self._checkpoint)
+                for index, commit in enumerate(commits, first)
+            ]
 
     def checkpoint(self) -> Checkpoint:
         return self._checkpoint
@@ -133,15 +142,14 @@ class MemoryLedger:
         signature = self._sign(unsigned.body)
         return Checkpoint(unsigned.origin, unsigned.size, unsigned.root, signature)
 
-    def _applied(self, change: CatalogChange) -> dict[bytes, CatalogEntry]:
-        live = dict(self._live)
-        for entry in change.written:
-            last = live.get(entry.rid)
-            if entry.version != (last.version + 1 if last else 1):
-                raise IntegrityViolated("ledger-damaged", "not the next version of the record")
-            live[entry.rid] = entry
-        for entry in change.removed:
-            if live.get(entry.rid) != entry:
-                raise IntegrityViolated("ledger-damaged", "not the record to be removed")
-            del live[entry.rid]
-        return live
+
+def _apply(live: dict[bytes, CatalogEntry], change: CatalogChange) -> None:
+    for entry in change.written:
+        last = live.get(entry.rid)
+        if entry.version != (last.version + 1 if last else 1):
+            raise IntegrityViolated("ledger-damaged", "not the next version of the record")
+        live[entry.rid] = entry
+    for entry in change.removed:
+        if live.get(entry.rid) != entry:
+            raise IntegrityViolated("ledger-damaged", "not the record to be removed")
+        del live[entry.rid]

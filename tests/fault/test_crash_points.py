@@ -33,9 +33,20 @@ def disk_full(*_: Any, **__: Any) -> NoReturn:
 def crashing(home: Home, at: tuple[str, str], act: Callable[[], object]) -> None:
     """Run an act up to a step of one of the site's parts."""
     part, step = at
-    setattr(getattr(home.node, part), step, crash)
+    breaking(home, part, step, crash)
     with pytest.raises(Crash):
         act()
+
+
+def breaking(home: Home, part: str, step: str, end: Callable[..., NoReturn]) -> Callable[[], None]:
+    """Let a step of one of the site's parts end so; what mends it. Acts that write records commit
+    with others, all other acts by themselves: to break ``commit`` is to break both.
+    """
+    broken = getattr(home.node, part)
+    steps = ("commit", "commit_all") if step == "commit" else (step,)
+    whole = {name: getattr(broken, name) for name in steps}
+    vars(broken).update(dict.fromkeys(steps, end))
+    return lambda: vars(broken).update(whole)
 
 
 def sound(path: Path) -> None:
@@ -147,8 +158,7 @@ def test_a_full_disk_in_the_middle_of_a_change_is_got_over_without_reopening(
     """
     with reopened(path) as home:
         name = remember(home, TEXT, "Bela", consent="given")
-        commit = home.node.ledger.commit
-        home.node.ledger.commit = disk_full
+        mend = breaking(home, "ledger", "commit", disk_full)
         for _ in range(2):
             with pytest.raises(Unavailable):
                 ask(home, "label_set", id=name, change=change)
@@ -156,7 +166,7 @@ def test_a_full_disk_in_the_middle_of_a_change_is_got_over_without_reopening(
             remember(home, "Not acknowledged.", "Cleo")
         with pytest.raises(Unavailable):
             ask(home, "forget", subject="Bela")
-        home.node.ledger.commit = commit
+        mend()
         assert ask(home, "verify_site")["damaged"] == []
         assert ask(home, "label_set", id=name, change=change)["changed"] == 1
         verified = ask(home, "verify_site")
@@ -172,12 +182,11 @@ def test_a_full_disk_in_the_middle_of_a_change_is_got_over_without_reopening(
 def test_a_full_disk_in_the_middle_of_an_erasure_is_got_over(path: Path) -> None:
     with reopened(path) as home:
         remember(home, TEXT, "Bela")
-        real = home.node.stack.remove
-        home.node.stack.remove = disk_full
+        mend = breaking(home, "stack", "remove", disk_full)
         with pytest.raises(Unavailable):
             ask(home, "forget", subject="Bela")
         assert recalled(home, "tulips")["results"] == []
-        home.node.stack.remove = real
+        mend()
         remember(home, "Cleo grows roses.", "Cleo")
         verified = ask(home, "verify_site")
         assert (verified["records"], verified["unacknowledged"]) == (1, 0)
@@ -252,7 +261,7 @@ def test_a_version_that_power_loss_tore_is_stepped_over_after_an_erasure(path: P
 def test_nothing_goes_out_whose_receipt_cannot_be_written(path: Path) -> None:
     with reopened(path) as home:
         remember(home, TEXT, "Bela")
-        home.node.ledger.commit = disk_full
+        breaking(home, "ledger", "commit", disk_full)
         for asked in (
             lambda: recalled(home, "tulips"),
             lambda: listed(home),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 
 from memory_fabric.adapters.files import replace_file
@@ -13,6 +14,8 @@ from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.merkle import Tree
 from memory_fabric.core.receipt import Checkpoint, log_origin
 
+_LENGTH = 512
+"""Bytes that a disk writes whole or not at all; a checkpoint is shorter."""
 _log = logging.getLogger(__name__)
 
 
@@ -39,13 +42,18 @@ class Anchor:
             raise self.damaged() from None
 
     def write(self, checkpoint: Checkpoint, *, durable: bool = False) -> None:
-        """Replace the checkpoint.
+        """Replace the checkpoint: in place, padded to one length, since a renamed file would make
+        the disk write its bytes out at once.
 
         An anchor that cannot be written stays older than the ledger. That weakens the watch until
         the next commit, and is no reason to fail an act that is already on stable storage.
         """
         try:
-            replace_file(self.path, canonical(checkpoint.to_json()), durable=durable)
+            content = canonical(checkpoint.to_json()).ljust(_LENGTH)
+            if durable:
+                replace_file(self.path, content, durable=True)
+            else:
+                _overwrite(self.path, content)
         except OSError as error:
             if durable:
                 raise
@@ -77,3 +85,12 @@ class Anchor:
             "Find out who changed it; it shows whether the ledger was rolled back.",
             {"damaged": [self.path.name]},
         )
+
+
+def _overwrite(path: Path, content: bytes) -> None:
+    """One write over the whole of a file that is there."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        os.pwrite(descriptor, content, 0)
+    finally:
+        os.close(descriptor)

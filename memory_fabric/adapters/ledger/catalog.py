@@ -13,7 +13,6 @@ from sqlalchemy import (
     Select,
     bindparam,
     func,
-    insert,
     select,
     union_all,
     update,
@@ -21,10 +20,15 @@ from sqlalchemy import (
 
 from memory_fabric.adapters.ledger.database import Database
 from memory_fabric.adapters.ledger.tables import CATALOG
-from memory_fabric.core.receipt import records_root
-from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry
+from memory_fabric.core.records import (
+    CatalogChange,
+    CatalogChanges,
+    CatalogEntry,
+    records_root,
+)
 
 _ALL = -(2**63)  # before every leaf, those included that no ledger writes
+_WRITTEN = (CATALOG.c.rid, CATALOG.c.version, CATALOG.c.digest, CATALOG.c.written_at)
 _CHUNK = 500  # parameters of one query; SQLite takes 32,766, older builds 999
 
 
@@ -34,28 +38,17 @@ def apply(database: Database, connection: Connection, change: CatalogChange, lea
     Raises:
         IntegrityViolated: ``ledger-damaged``: what the act saw is not what the catalog holds.
     """
-    changed = [entry.rid for entry in change.written if entry.version > 1]
-    newest = _newest(connection, [*changed, *(entry.rid for entry in change.removed)])
-    for entry in change.written:
+    changed = [entry for entry in change.written if entry.version > 1]
+    newest = _newest(connection, [entry.rid for entry in (*changed, *change.removed)])
+    for entry in changed:
         last = newest.get(entry.rid)
-        if entry.version > 1 and (last is None or last.version != entry.version - 1):
+        if last is None or last.version != entry.version - 1:
             raise database.damaged("a record is not the next version of the one it holds.")
     for entry in change.removed:
         if newest.get(entry.rid) != entry:
             raise database.damaged("a record to be removed is not the one that it holds.")
-    if change.written:
-        connection.execute(
-            insert(CATALOG),
-            [
-                {
-                    "rid": entry.rid,
-                    "version": entry.version,
-                    "digest": entry.digest,
-                    "written_at": leaf,
-                }
-                for entry in change.written
-            ],
-        )
+    written = [(entry.rid, entry.version, entry.digest, leaf) for entry in change.written]
+    database.insert(connection, _WRITTEN, written)
     if change.removed:
         connection.execute(
             update(CATALOG)

@@ -5,12 +5,25 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Connection, Row, Select, create_engine, event, inspect
+from sqlalchemy import (
+    Column,
+    CompoundSelect,
+    Connection,
+    Insert,
+    Row,
+    Select,
+    Update,
+    create_engine,
+    event,
+    insert,
+    inspect,
+    update,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
@@ -39,6 +52,8 @@ _OUT_OF_REACH = frozenset(
 )  # fmt: skip
 """SQLite's words for a disk or a neighbour in the way; any other failure is the file's own."""
 
+Columns = tuple[Column[Any], ...]
+"""Some of one table's columns, in the table's order."""
 _Query = Select[*tuple[Any, ...]] | CompoundSelect[*tuple[Any, ...]]
 
 
@@ -63,6 +78,7 @@ class Database:
             event.listen(engine, "connect", _set_up)
             event.listen(engine, "begin", _begin)
         self._engine = engine
+        self._compiled: dict[tuple[type, Columns], str] = {}
         self._writer = engine.execution_options(ledger_writes=True)
 
     def create(self) -> None:
@@ -144,6 +160,36 @@ class Database:
             if [type(value) for value in row] != types:
                 raise self.damaged("a column holds a value of another type.")
             yield row
+
+    def insert(
+        self, connection: Connection, columns: Columns, rows: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Add rows to the columns' table. Each value is of its column's own type, and goes to the
+        driver as it is: a bulk write has very many of them.
+        """
+        if rows:
+            self._run(connection, insert(columns[0].table), columns, rows)
+
+    def update_only(self, connection: Connection, columns: Columns, row: tuple[Any, ...]) -> None:
+        """Set columns of a table that has one row."""
+        self._run(connection, update(columns[0].table), columns, [row])
+
+    def _run(
+        self,
+        connection: Connection,
+        statement: Insert | Update,
+        columns: Columns,
+        rows: Sequence[tuple[Any, ...]],
+    ) -> None:
+        """A statement compiled once: doing it each time takes longer than SQLite does."""
+        names = [column.name for column in columns]
+        known = type(statement), columns
+        if known not in self._compiled:
+            made = statement.compile(self._engine, column_keys=names)
+            self._compiled[known] = str(made)
+        numbered = self._engine.dialect.positional
+        given = rows if numbered else [dict(zip(names, row, strict=True)) for row in rows]
+        connection.exec_driver_sql(self._compiled[known], list(given))
 
     def structure_faults(self, connection: Connection) -> list[str]:
         """What the database engine itself finds broken below the tables."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from memory_fabric.adapters.ledger import apps, catalog
 from memory_fabric.adapters.ledger.anchor import Anchor
@@ -23,22 +25,39 @@ from memory_fabric.adapters.ledger.tables import (
     SCHEMA_VERSION,
 )
 from memory_fabric.adapters.signatures import is_signed
-from memory_fabric.core.errors import HomeError, InputError, NotFound
-from memory_fabric.core.lease import Lease, lease_digests
+from memory_fabric.core.errors import HomeError, InputError, NotFound, Unavailable
+from memory_fabric.core.grouping import Group
+from memory_fabric.core.lease import Lease
 from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
 from memory_fabric.core.ports import App, InclusionProof
 from memory_fabric.core.receipt import (
     Checkpoint,
+    Commit,
     Committed,
     Receipt,
     log_origin,
-    records_root,
-    touched,
 )
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
 
 Sign = Callable[[bytes], bytes]
 """Signs with the site's Ed25519 key."""
+
+
+_RECEIPT = tuple(RECEIPT.c)
+_SIGNED = (CHECKPOINT.c.size, CHECKPOINT.c.root, CHECKPOINT.c.signature)
+
+
+class _Leaf(NamedTuple):
+    """An act on its way into the log."""
+
+    commit: Commit
+    body: bytes
+    hash: bytes
+
+    @classmethod
+    def of(cls, commit: Commit) -> Self:
+        body = commit.receipt.canonical()
+        return cls(commit, body, leaf_hash(body))
 
 
 class SqlLedger:
@@ -64,6 +83,7 @@ class SqlLedger:
         self._sign = sign
         self._public_key = public_key
         self._committing = threading.Lock()
+        self._group: Group[Sequence[_Leaf], list[Committed]] = Group(size=len)
         self._tree, self._checkpoint = self._load()
 
     @classmethod
@@ -141,7 +161,7 @@ class SqlLedger:
         leases: Sequence[Lease] = (),
     ) -> Committed:
         """Append a receipt, apply the change to the catalog, put the leases in the place of those
-        with their ids, sign the new root: one transaction.
+        with their ids, sign the new root: one transaction, shared with whoever comes meanwhile.
 
         Raises:
             IntegrityViolated: ``ledger-rolled-back``, ``ledger-damaged``: the database is not
@@ -151,29 +171,60 @@ class SqlLedger:
             ValueError: the receipt does not account for the change or the leases, or its site is
                 another.
         """
-        claim = records_root(touched(change))
-        if receipt.site != self._site_id or (receipt.records_root or EMPTY_ROOT.hex()) != claim:
-            raise ValueError("a receipt accounts for exactly its own site's change")
-        if receipt.facts.get("leases", {}) != lease_digests(leases):
-            raise ValueError("a receipt accounts for exactly the leases it changes")
-        body = receipt.canonical()
-        leaf = leaf_hash(body)
+        return self.commit_all([Commit(receipt, change, leases)])[0]
+
+    def commit_all(self, commits: Sequence[Commit]) -> list[Committed]:
+        """``commit`` for several acts in one transaction, in order: all of them or none."""
+        for commit in commits:
+            commit.check(self._site_id)
+        return self._group.do([_Leaf.of(commit) for commit in commits], self._commit_group)
+
+    def _commit_group(
+        self, group: Sequence[Sequence[_Leaf]]
+    ) -> Sequence[list[Committed] | Exception]:
+        """Everybody's acts in one transaction; where that fails each caller's in one of its own, so
+        that it fails for nobody else.
+        """
+        try:
+            return self._commit_leaves(group)
+        except Exception as error:
+            if len(group) == 1:
+                raise
+            if isinstance(error, Unavailable):
+                return [error.again() for _ in group]
+        outcomes: list[list[Committed] | Exception] = []
+        for leaves in group:
+            try:
+                outcomes += self._commit_leaves([leaves])
+            except Exception as error:  # noqa: BLE001 - it is its caller's
+                outcomes.append(error)
+        return outcomes
+
+    def _commit_leaves(self, group: Sequence[Sequence[_Leaf]]) -> list[list[Committed]]:
+        leaves = [leaf for several in group for leaf in several]
         with self._committing:
             last = self._checkpoint
             edge = self._tree.frontier()
-            edge.append(leaf)
+            for leaf in leaves:
+                edge.append(leaf.hash)
             checkpoint = _signed(self._site_id, edge.size, edge.root, self._sign)
             with self._database.writing() as connection:
                 self._check_unmoved(connection, last)
-                _append(connection, last.size, receipt, body, leaf)
-                if change:
-                    catalog.apply(self._database, connection, change, last.size)
-                put_leases(connection, leases, self._site_id, self._sign)
-                _replace(connection, checkpoint, change)
-            self._tree.append(leaf)
+                self._append(connection, last.size, leaves)
+                for index, leaf in enumerate(leaves, last.size):
+                    if leaf.commit.change:
+                        catalog.apply(self._database, connection, leaf.commit.change, index)
+                    put_leases(connection, leaf.commit.leases, self._site_id, self._sign)
+                self._replace(connection, checkpoint, leaves)
+            for leaf in leaves:
+                self._tree.append(leaf.hash)
             self._checkpoint = checkpoint
             self._anchor.write(checkpoint)
-        return Committed(receipt, last.size, checkpoint)
+        indexes = count(last.size)
+        return [
+            [Committed(leaf.commit.receipt, next(indexes), checkpoint) for leaf in several]
+            for several in group
+        ]
 
     def checkpoint(self) -> Checkpoint:
         """The newest signed root."""
@@ -337,6 +388,35 @@ class SqlLedger:
         if stored != last:
             raise self._database.damaged("somebody else wrote to it while it was open.")
 
+    def _append(self, connection: Connection, index: int, leaves: Sequence[_Leaf]) -> None:
+        rows = [
+            (at, leaf.commit.receipt.id, leaf.body.decode(), leaf.hash,
+             leaf.commit.receipt.act, str(leaf.commit.receipt.outcome),
+             leaf.commit.receipt.at.isoformat())
+            for at, leaf in enumerate(leaves, index)
+        ]  # fmt: skip
+        try:
+            self._database.insert(connection, _RECEIPT, rows)
+        except IntegrityError:
+            ids = [leaf.commit.receipt.id for leaf in leaves]
+            same = select(RECEIPT.c.leaf).where(RECEIPT.c.id.in_(ids))
+            if len(set(ids)) == len(ids) and not connection.execute(same).first():
+                raise
+            raise InputError(
+                "receipt-exists", "The log has a receipt with this id.", "Give each its own id."
+            ) from None
+
+    def _replace(
+        self, connection: Connection, checkpoint: Checkpoint, leaves: Sequence[_Leaf]
+    ) -> None:
+        signed = (checkpoint.size, checkpoint.root, checkpoint.signature)
+        versions = [leaf.commit.change.stack_version for leaf in leaves if leaf.commit.change]
+        if versions:
+            everything = (*_SIGNED, CHECKPOINT.c.stack_version)
+            self._database.update_only(connection, everything, (*signed, versions[-1]))
+        else:
+            self._database.update_only(connection, _SIGNED, signed)
+
     def _acknowledged(self) -> Select[int, str]:
         """Receipts up to the checkpoint; one that is being committed is not there yet."""
         covered = RECEIPT.c.leaf < self._checkpoint.size
@@ -368,33 +448,3 @@ def _existing(where: str | Path, anchor: Path) -> Database:
 def _signed(site_id: str, size: int, root: bytes, sign: Sign) -> Checkpoint:
     unsigned = Checkpoint(log_origin(site_id), size, root)
     return Checkpoint(unsigned.origin, size, root, sign(unsigned.body))
-
-
-def _append(connection: Connection, index: int, receipt: Receipt, body: bytes, leaf: bytes) -> None:
-    same = select(RECEIPT.c.leaf).where(RECEIPT.c.id == receipt.id)
-    if connection.execute(same).first():
-        raise InputError(
-            "receipt-exists", "The log has a receipt with this id.", "Give each its own id."
-        )
-    connection.execute(
-        insert(RECEIPT).values(
-            leaf=index,
-            id=receipt.id,
-            body=body.decode(),
-            leaf_hash=leaf,
-            act=receipt.act,
-            outcome=str(receipt.outcome),
-            at=receipt.at.isoformat(),
-        )
-    )
-
-
-def _replace(connection: Connection, checkpoint: Checkpoint, change: CatalogChange | None) -> None:
-    values: dict[str, Any] = {
-        "size": checkpoint.size,
-        "root": checkpoint.root,
-        "signature": checkpoint.signature,
-    }
-    if change:
-        values["stack_version"] = change.stack_version
-    connection.execute(update(CHECKPOINT).values(values))

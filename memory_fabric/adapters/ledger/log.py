@@ -14,6 +14,8 @@ from memory_fabric.core.errors import HomeError
 from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
 from memory_fabric.core.receipt import Checkpoint, log_origin
 
+_NEWEST = select(CHECKPOINT.c.size, CHECKPOINT.c.root, CHECKPOINT.c.signature)
+
 
 @dataclass
 class Log:
@@ -67,8 +69,7 @@ def read_checkpoint(database: Database, connection: Connection, site_id: str) ->
     Raises:
         IntegrityViolated: ``ledger-damaged``: there is not exactly one.
     """
-    columns = (CHECKPOINT.c.size, CHECKPOINT.c.root, CHECKPOINT.c.signature)
-    found = list(database.rows(connection, select(*columns)))
+    found = list(database.rows(connection, _NEWEST))
     if len(found) != 1:
         raise database.damaged("its signed checkpoint is missing.")
     stored = found[0]

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.ports import App
-from memory_fabric.core.receipt import Outcome, Receipt, records_root, touched
+from memory_fabric.core.receipt import Outcome, Receipt
 from memory_fabric.core.records import CatalogChange, CatalogEntry, Damage
 
 KEY = Ed25519PrivateKey.generate()
@@ -62,7 +62,6 @@ def entry(version: int = 1, rid: bytes | None = None) -> CatalogEntry:
 
 
 def receipt(change: CatalogChange | None = None, act: str = "recall", note: str = "") -> Receipt:
-    rows = touched(change)
     return Receipt(
         id=secrets.token_hex(8),
         at=datetime(2026, 1, 1, tzinfo=UTC),
@@ -73,7 +72,7 @@ def receipt(change: CatalogChange | None = None, act: str = "recall", note: str 
         decisions=(),
         bundle="b" * 64,
         roster="r" * 64,
-        records_root=records_root(rows) if rows else None,
+        records_root=change.root if change else None,
     )
 
 
