@@ -54,7 +54,7 @@ class Compactor:
         newest: Callable[[], lance.LanceDataset],
         moved: Callable[[], None],
     ) -> None:
-        self._data = folder / "data"
+        self._folder = folder
         self._lock = lock
         self._files = files
         self._writing = writing
@@ -132,7 +132,7 @@ class Compactor:
                     piece = task.execute(dataset)
                     for fragment in piece.new_fragments:
                         for file in fragment.files:
-                            sync(self._data / file.path)
+                            sync(self._folder / "data" / file.path)
                 self._put(dataset, piece)
         return False
 

@@ -58,14 +58,12 @@ class SyncedFiles:
         present: set[str] = set()
         for folder in _FOLDERS:
             path = self._table / folder
-            names = (
-                {f"{folder}/{entry.name}" for entry in os.scandir(path)} if path.is_dir() else set()
-            )
+            names = {f"{folder}/{name}" for name in _names(path) if not _unfinished(name)}
             before = {name for name in self._synced if name.startswith(f"{folder}/")}
             for name in names - before | names & {f"{folder}/{_HINT}"}:
                 sync(self._table / name)
                 # At opening there may be torn files that no version names any more.
-                if self._synced and name.endswith(_WRITTEN_ONCE):
+                if self._synced and not name.endswith(_HINT):
                     _check_end(self._table / name)
             if names != before:
                 sync(path)
@@ -175,6 +173,15 @@ def _files_of(table: Path, version: int) -> Iterator[Path]:
         deletions = fragment.deletion_file()
         if deletions:
             yield table / deletions
+
+
+def _names(folder: Path) -> list[str]:
+    return [entry.name for entry in os.scandir(folder)] if folder.is_dir() else []
+
+
+def _unfinished(name: str) -> bool:
+    """Whether Lance is still writing the file, or was when it died: it names what is whole."""
+    return name != _HINT and not name.endswith(_WRITTEN_ONCE)
 
 
 def _check_end(path: Path) -> None:

@@ -282,9 +282,23 @@ class TestOnDisk:
         data = home / "memories.lance" / "data"
         orphan = data / f"{'01' * 16}.lance"
         shutil.copy(next(data.iterdir()), orphan)
+        unnamed = data / ".tmpXc0Pe1"  # what Lance was writing when it died
+        unnamed.write_bytes(b"half a record")
         stack.collect()
         assert not orphan.exists()
+        assert not unnamed.exists()
         assert content(LanceStack(home)) == as_written(*records)
+
+    def test_a_file_that_another_is_writing_is_not_synced_before_it_has_its_name(
+        self, home: Path
+    ) -> None:
+        """Fragments are rewritten beside writers; such a file is gone when it would be synced."""
+        stack = LanceStack.create(home)
+        (home / "memories.lance" / "data" / ".tmpXc0Pe1").symlink_to("gone by now")
+        kept = a_record()
+        stack.write([kept])
+        stack.write([a_record()])
+        assert stack.fetch([kept.rid]) == [kept]
 
     def test_thousands_of_single_adds_stay_in_few_files(self, home: Path) -> None:
         stack = LanceStack.create(home)
