@@ -294,9 +294,9 @@ class TestOnDisk:
     ) -> None:
         """Fragments are rewritten beside writers; such a file is gone when it would be synced."""
         stack = LanceStack.create(home)
-        (home / "memories.lance" / "data" / ".tmpXc0Pe1").symlink_to("gone by now")
         kept = a_record()
         stack.write([kept])
+        (home / "memories.lance" / "data" / ".tmpXc0Pe1").symlink_to("gone by now")
         stack.write([a_record()])
         assert stack.fetch([kept.rid]) == [kept]
 
