@@ -14,6 +14,7 @@ from memory_fabric import __version__
 from memory_fabric.cli import (
     app,
     ask,
+    backup,
     demo,
     export,
     federation,
@@ -67,6 +68,7 @@ program.add_typer(label.commands, name="label")
 program.add_typer(export.commands, name="export")
 program.add_typer(lease.commands, name="lease")
 program.add_typer(policy.commands, name="policy")
+program.add_typer(backup.commands, name="backup")
 program.add_typer(receipts.commands, name="receipts")
 program.add_typer(federation.commands, name="federation")
 program.add_typer(finetune.commands, name="finetune")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Protocol
 
 from memory_fabric.core.access import Question, Requester, Verdict
@@ -344,6 +345,15 @@ class Ledger(Protocol):
 
     def verify(self) -> list[Damage]:
         """Read the whole log and catalog against their hashes and signatures."""
+        ...
+
+    def copy_to(self, path: Path) -> tuple[Checkpoint, list[CatalogEntry]]:
+        """A copy of the whole ledger as one new file, for a backup; its checkpoint, and the records
+        that it names.
+
+        Raises:
+            Unavailable: ``ledger-unreadable``, ``ledger-not-a-file`` (a server copies itself).
+        """
         ...
 
     def leases(self, *, origin: str | None = None, destination: str | None = None) -> list[Lease]:

@@ -13,6 +13,7 @@ from typing import Any
 from memory_fabric.core.access import Role
 from memory_fabric.core.errors import InputError, NotFound, NotGranted
 from memory_fabric.operations.answers import ask, context
+from memory_fabric.operations.backups import backup_check, backup_create
 from memory_fabric.operations.exports import (
     export_run,
     export_status,
@@ -68,6 +69,8 @@ __all__ = [
     "app_remove",
     "ask",
     "authenticate",
+    "backup_check",
+    "backup_create",
     "checkpoint",
     "classes_add",
     "classes_list",
@@ -117,6 +120,7 @@ OPERATIONS: Mapping[str, Operation] = {
         grid_accept, export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
+        backup_create, backup_check,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
@@ -128,6 +132,7 @@ OPERATORS_ONLY = frozenset(
         export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
+        backup_create, backup_check,
     )
 )  # fmt: skip
 """Operations that change or read the site itself; no API key of another role runs them."""

@@ -104,6 +104,7 @@ class Home:
         provider = FileKeyProvider(paths.root_key)
         keyring = Keyring.open(self._store, provider, settings.site_id)
         signer = Signer(keyring.secret(SIGNING_SECRET))
+        self.sign = signer.sign
         roster = self._own_roster(settings, keyring, signer)
         me = roster[settings.site_id]
         embedder = _embedder(me, embedder)

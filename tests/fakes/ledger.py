@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
@@ -106,6 +107,11 @@ class MemoryLedger:
         written = {entry.rid for change in since for entry in change.written}
         standing = [entry for rid, entry in self._live.items() if rid in written]
         return CatalogChanges(standing, any(change.removed for change in since))
+
+    def copy_to(self, path: Path) -> tuple[Checkpoint, list[CatalogEntry]]:
+        with self._lock:
+            path.write_bytes(b"\n".join(receipt.canonical() for receipt in self._receipts))
+            return self._checkpoint, list(self._live.values())
 
     def verify(self) -> list[Damage]:
         rebuilt = Tree(receipt.leaf for receipt in self._receipts)

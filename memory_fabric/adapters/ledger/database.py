@@ -191,6 +191,32 @@ class Database:
         given = rows if numbered else [dict(zip(names, row, strict=True)) for row in rows]
         connection.exec_driver_sql(self._compiled[known], list(given))
 
+    def copy_to(self, path: Path) -> None:
+        """One consistent copy of a SQLite file, as one new file.
+
+        Raises:
+            Unavailable: ``ledger-unreadable``, ``ledger-not-a-file``.
+        """
+        if not self.file:
+            raise Unavailable(
+                "ledger-not-a-file",
+                f"The ledger stands in {self.name}, which copies itself.",
+                "Back it up with the database server's own tools, at the same time.",
+            )
+        try:
+            with (
+                closing(sqlite3.connect(self.file)) as source,
+                closing(sqlite3.connect(path)) as target,
+            ):
+                source.backup(target)
+        except sqlite3.Error as error:
+            cause = getattr(error, "sqlite_errorname", type(error).__name__)
+            raise Unavailable(
+                "ledger-unreadable",
+                f"The ledger {self.name} could not be copied ({cause}).",
+                "Make sure that the disk has room.",
+            ) from None
+
     def structure_faults(self, connection: Connection) -> list[str]:
         """What the database engine itself finds broken below the tables."""
         if not self.file:

@@ -310,6 +310,31 @@ class SqlLedger:
                 raise self._database.damaged(f"{faults[0]}.")
             return catalog.since(self._database, connection, size)
 
+    def copy_to(self, path: Path) -> tuple[Checkpoint, list[CatalogEntry]]:
+        """A copy of the whole ledger as one new file, for a backup; its checkpoint, and the records
+        that it names.
+        """
+        with self._committing:
+            self._database.copy_to(path)
+            checkpoint = self._checkpoint
+        copy = Database(path)
+        try:
+            with copy.reading() as connection:
+                rows = copy.rows(connection, catalog.live())
+                return checkpoint, [CatalogEntry(row.rid, row.version, row.digest) for row in rows]
+        finally:
+            copy.close()
+
+    @staticmethod
+    def put_back(path: Path, stack_version: int) -> None:
+        """Make a copy the ledger of a home again, beside a stack that was written anew."""
+        database = Database(path)
+        try:
+            with database.writing() as connection:
+                connection.execute(update(CHECKPOINT).values(stack_version=stack_version))
+        finally:
+            database.close()
+
     def verify(self) -> list[Damage]:
         """Read the whole log and catalog against their hashes and signatures."""
         with self._committing:

@@ -1,0 +1,53 @@
+"""``backup``: keep what a site holds elsewhere, and bring it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from memory_fabric.cli.session import session
+
+commands = typer.Typer(help="Backups of a home, without its keys.", no_args_is_help=True)
+_FOLDER = typer.Argument(help="The folder of backups; one for each site.")
+
+
+@commands.command("create")
+def create(
+    context: typer.Context,
+    folder: Annotated[Path, _FOLDER],
+    keep: Annotated[int, typer.Option(min=1, help="Backups that stay in the folder.")] = 7,
+) -> None:
+    """Back up records and ledger; only what is new is written. The site may be served meanwhile."""
+    run = session(context)
+    with run.output.progress("Backing up"), run.output.waiting("Backing up"):
+        made = run.run("backup_create", folder=str(folder.absolute()), keep=keep)
+    if run.output.as_json:
+        run.output.json(made)
+        return
+    run.output.say(
+        f"Backup {made['number']} in {made['folder']}: {made['records']:,} records, "
+        f"{made['written']:,} of them new, {made['receipts']:,} receipts."
+    )
+    run.output.say("Keys are not in it: keep the root key, and `keys escrow` after each erasure.")
+    run.output.say(f"receipt {made['receipt']}", "dim")
+
+
+@commands.command("check")
+def check(
+    context: typer.Context,
+    folder: Annotated[Path, _FOLDER],
+    number: Annotated[int | None, typer.Option(help="Which; the newest where left out.")] = None,
+) -> None:
+    """Read a whole backup and say whether it is as it was written (exit 5 where not)."""
+    run = session(context)
+    with run.output.waiting("Reading the backup"):
+        found = run.run("backup_check", folder=str(folder.absolute()), number=number)
+    if run.output.as_json:
+        run.output.json(found)
+    else:
+        run.output.say(
+            f"Backup {found['number']} of {found['at']}: {found['records']:,} records in "
+            f"{found['objects']:,} objects, all as they were written."
+        )
