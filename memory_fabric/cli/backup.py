@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from memory_fabric.cli.session import session
+from memory_fabric.wiring.kept_keys import keys_of
+from memory_fabric.wiring.restore import restore_home
 
 commands = typer.Typer(help="Backups of a home, without its keys.", no_args_is_help=True)
 _FOLDER = typer.Argument(help="The folder of backups; one for each site.")
@@ -51,3 +55,39 @@ def check(
             f"Backup {found['number']} of {found['at']}: {found['records']:,} records in "
             f"{found['objects']:,} objects, all as they were written."
         )
+
+
+@commands.command("restore")
+def restore(
+    context: typer.Context,
+    folder: Annotated[Path, _FOLDER],
+    keys: Annotated[Path, typer.Option(help="The folder keys/ of the home that was backed up.")],
+    number: Annotated[int | None, typer.Option(help="Which; the newest where left out.")] = None,
+) -> None:
+    """Make the home that --home names from a backup and from the site's keys. Whoever was erased
+    since the backup stays erased.
+    """
+    run = session(context)
+    with run.output.progress("Restoring") as bar:
+        done = restore_home(
+            run.path, folder, partial(keys_of, keys), getpass.getuser(),
+            number=number, progress=bar.step,
+        )  # fmt: skip
+    told = {
+        "home": str(run.path),
+        "number": done.manifest.number,
+        "at": done.manifest.at.isoformat(),
+        "records": done.manifest.live - done.erased,
+        "erased": done.erased,
+        "receipt": done.receipt,
+    }
+    if run.output.as_json:
+        run.output.json(told)
+        return
+    run.output.say(
+        f"Restored {told['records']:,} records of backup {told['number']}, taken {told['at']}."
+    )
+    if done.erased:
+        run.output.say(f"{done.erased:,} more are of people who were erased since; they are gone.")
+    run.output.say("Take the old home out of service: two homes of one site would part ways.")
+    run.output.say(f"receipt {done.receipt}", "dim")

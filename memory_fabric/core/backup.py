@@ -170,7 +170,7 @@ class BackupStore(Protocol):
         ...
 
 
-def index_of(entries: Sequence[CatalogEntry]) -> bytes:
+def index_of(entries: Sequence[CatalogEntry | SealedRecord]) -> bytes:
     """A pack's index."""
     return b"".join(entry.rid + entry.version.to_bytes(8, "big") for entry in entries)
 

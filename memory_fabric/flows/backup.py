@@ -186,12 +186,14 @@ def records(
     """
     found = 0
     for pack in manifest.packs:
+        packed = store.get_records(pack.records)
         good = [
             record
-            for record in store.get_records(pack.records)
+            for record in packed
             if (entry := live.get(record.rid)) and entry.digest == record.digest
         ]
-        found += len(good)
+        # Nothing here needs the index, but a backup with a wrong one is not as it was written.
+        found += len(good) if index_of(packed) == store.get(pack.index) else 0
         yield good
     if found != len(live):
         raise IntegrityViolated(
