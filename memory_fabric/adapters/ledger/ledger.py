@@ -331,7 +331,7 @@ class SqlLedger:
         database = Database(path)
         try:
             with database.writing() as connection:
-                connection.execute(update(CHECKPOINT).values(stack_version=stack_version))
+                database.update_only(connection, (CHECKPOINT.c.stack_version,), (stack_version,))
         finally:
             database.close()
 
