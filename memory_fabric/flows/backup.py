@@ -25,7 +25,7 @@ from memory_fabric.core.backup import (
     indexed,
 )
 from memory_fabric.core.errors import HomeError, IntegrityViolated
-from memory_fabric.core.receipt import Checkpoint, Outcome, records_root
+from memory_fabric.core.receipt import Checkpoint, Outcome
 from memory_fabric.core.records import CatalogChange, CatalogEntry, Damage, SealedRecord
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.opening import Progress
@@ -303,8 +303,6 @@ def drop_erased(node: Node, requester: Requester, manifest: Manifest) -> tuple[i
             "restore", requester, Outcome.DONE,
             request={"number": manifest.number, "records": manifest.live},
             facts={"manifest": hashlib.sha256(manifest.body).hexdigest(), "erased": len(gone)},
-            records_root=records_root((entry.rid, entry.version, entry.digest) for entry in gone)
-            if gone else None,
             change=CatalogChange(node.stack.version, removed=gone) if gone else None,
         )  # fmt: skip
         if gone:
