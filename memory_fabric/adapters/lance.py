@@ -159,6 +159,15 @@ class LanceStack:
             with self._lock, self._reading():
                 return self._records.fetch(rids)
 
+    def versions(self) -> tuple[bytes, bytes]:
+        """The ids of all records, end to end, and in the same order their versions (8 bytes each,
+        little-endian).
+        """
+        with self._lock, self._reading():
+            rows = self._table.to_lance().to_table(columns=["rid", "version"])
+            versions = rows["version"].to_numpy().astype("<i8")
+            return b"".join(rows["rid"].to_pylist()), versions.tobytes()
+
     def scan(self) -> Iterator[list[SealedRecord]]:
         """All records of the version at the first step, in batches."""
         with self._lock, self._reading():

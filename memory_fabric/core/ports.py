@@ -118,6 +118,10 @@ class SearchCopy(Protocol):
         """Record ids within the scope in the order of writing, after the given one."""
         ...
 
+    def rids(self) -> bytes:
+        """The ids of all rows, end to end, in no particular order."""
+        ...
+
     def freeze(self) -> Iterator[tuple[str, memoryview]]:
         """All that the copy holds at the moment of the call, as named contiguous parts.
 
@@ -125,7 +129,7 @@ class SearchCopy(Protocol):
         """
         ...
 
-    def thaw(self, parts: Iterable[tuple[str, bytes]]) -> None:
+    def thaw(self, parts: Iterable[tuple[str, bytes | bytearray | memoryview]]) -> None:
         """Fill an empty copy with what another one froze, in the same order.
 
         Raises:
@@ -152,6 +156,12 @@ class Stack(Protocol):
 
     def fetch(self, rids: Sequence[bytes]) -> list[SealedRecord]:
         """The records with these ids, in this order; missing ones are left out."""
+        ...
+
+    def versions(self) -> tuple[bytes, bytes]:
+        """The ids of all records, end to end, and in the same order their versions (8 bytes each,
+        little-endian), without reading the records.
+        """
         ...
 
     def scan(self) -> Iterator[list[SealedRecord]]:

@@ -18,6 +18,7 @@ from memory_fabric.flows.node import Node, recorded
 from memory_fabric.flows.opening import fetched, pen
 from memory_fabric.flows.participants import runs_of
 from memory_fabric.flows.remains import remains_of
+from memory_fabric.flows.snapshot import drop_snapshot
 from memory_fabric.flows.storing import entry
 from memory_fabric.gate.gate import Ask, denied
 
@@ -116,6 +117,7 @@ def _erase(
     )
     node.unsettled = True
     node.copy.remove([row.rid for row in rows])
+    drop_snapshot(node)
     node.vault.destroy(permit, key_ids, now)
     node.stack.remove([record.rid for record in records])
     node.unscrubbed |= remains_of(committed)

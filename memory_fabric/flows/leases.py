@@ -25,6 +25,7 @@ from memory_fabric.flows.messages import malformed
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.opening import fetched, pen
 from memory_fabric.flows.remains import remains_of
+from memory_fabric.flows.snapshot import drop_snapshot
 from memory_fabric.flows.storing import entry
 from memory_fabric.flows.terms import ITSELF
 from memory_fabric.gate.gate import Ask
@@ -277,6 +278,7 @@ def give_up(
         if records:
             node.unsettled = True
             node.leased.remove([record.rid for record in records])
+            drop_snapshot(node)
             node.stack.remove([record.rid for record in records])
             node.unscrubbed |= remains_of(committed)
             node.unsettled = False

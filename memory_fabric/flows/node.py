@@ -20,11 +20,12 @@ from memory_fabric.core.lease import Lease, lease_digests
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import Clock, Ledger, SearchCopy, Stack, Transport
+from memory_fabric.core.ports import Clock, Ledger, SearchCopy, SnapshotStore, Stack, Transport
 from memory_fabric.core.receipt import Commit, Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
 from memory_fabric.flows.awaiting import Awaited
 from memory_fabric.flows.remains import Remains
+from memory_fabric.flows.standing import Standing
 from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Gate
@@ -48,6 +49,7 @@ class Node:
     version in force of each record that was changed since it was written. ``unsettled`` is true
     from the first step of such an act to its last: where it stays so, a disk was in the way.
     ``unscrubbed`` holds the erasures, by their receipts, whose bytes may still be on the disk.
+    ``standing`` says how the snapshot on disk stands to the searchable copy.
     ``closing`` is set when the site is about to close: upkeep gives up what it is at.
     ``generator`` gives the language model, if there is one. ``awaited`` holds, by run and site,
     the training tasks that are out.
@@ -66,6 +68,7 @@ class Node:
     copy: SearchCopy
     leased: SearchCopy
     ledger: Ledger
+    snapshots: SnapshotStore
     embedder: Embedder
     duties: Duties
     letters: Letters
@@ -83,6 +86,7 @@ class Node:
     versions: dict[bytes, int] = field(default_factory=dict)
     unsettled: bool = False
     unscrubbed: dict[str, Remains] = field(default_factory=dict)
+    standing: Standing = field(default_factory=Standing)
     closing: threading.Event = field(default_factory=threading.Event)
     awaited: dict[tuple[str, str], Awaited] = field(default_factory=dict)
 

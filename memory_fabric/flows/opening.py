@@ -1,22 +1,23 @@
-"""Opening a site: check the stack against the catalog, end what a crash left, rebuild the copy."""
+"""Opening a site: fill the searchable copy, check the stack against the catalog, end what a crash
+left.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.receipt import Outcome
-from memory_fabric.core.records import CatalogChange, IndexRow, SealedRecord
+from memory_fabric.core.records import CatalogChange, SealedRecord
 from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.reconcile import Progress, catch_up, rebuild, searchable
 from memory_fabric.flows.remains import remains_in
+from memory_fabric.flows.snapshot import drop_snapshot, thaw
 from memory_fabric.flows.storing import altered, entry, index, know
 from memory_fabric.flows.terms import ITSELF
-
-Progress = Callable[[int, int], None]
-"""Called with records done and records in all."""
 
 
 @dataclass(frozen=True)
@@ -28,12 +29,14 @@ class Loaded:
         discarded: records of writes that were never acknowledged, removed.
         adopted: changes that had reached the stack whole and not the ledger, now recorded.
         finished: erasures that a crash had interrupted, now complete.
+        thawed: rows that came from the snapshot.
     """
 
     memories: int
     discarded: int = 0
     adopted: int = 0
     finished: int = 0
+    thawed: int = 0
 
 
 @contextmanager
@@ -49,7 +52,7 @@ def pen(node: Node) -> Iterator[None]:
 
 @without_cycle_search()
 def load(node: Node, progress: Progress | None = None) -> Loaded:
-    """Rebuild the searchable copy from the sealed records.
+    """Fill the searchable copy: from its snapshot and what came after, or from all records.
 
     Every record must be the one that the catalog names. What is newer than the ledger stems from
     a crash before the acknowledgement: new records go, whole changes of known records stay.
@@ -60,39 +63,15 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
     with node.writing:
         finished = finish_erasures(node)
         node.unscrubbed = remains_in(node.ledger)
-        expected = {item.rid: item for item in node.ledger.catalog()}
-        total, done = len(expected), 0
-        residue: list[SealedRecord] = []
-        adopted: list[SealedRecord] = []
-        seen: set[bytes] = set()
-        for batch in node.stack.scan():
-            good: list[SealedRecord] = []
-            for record in batch:
-                known = expected.get(record.rid)
-                if known is None:
-                    residue.append(record)
-                elif record.version == known.version + 1:
-                    adopted.append(record)
-                elif record.version != known.version or record.digest != known.digest:
-                    raise altered(record.rid)
-                else:
-                    good.append(record)
-                seen.add(record.rid)
-            index(node, _rows(node, good))
-            know(node, good)
-            done += len(good)
-            if progress:
-                progress(done, total)
-        if missing := expected.keys() - seen:
-            raise IntegrityViolated(
-                "record-missing",
-                f"{len(missing)} sealed records that the ledger names are not in the stack.",
-                "Restore the stack from a backup; `site verify` lists them.",
-                {"damaged": ["stack"]},
-            )
+        if len(node.copy) or len(node.leased):  # an act failed midway, and may have been an erasure
+            drop_snapshot(node)
+        changes = thaw(node)
+        thawed = len(node.copy) + len(node.leased) if changes else 0
+        left = rebuild(node, progress) if changes is None else catch_up(node, changes)
+        adopted, residue = left.adopted, left.residue
         check_unacknowledged(node, [*adopted, *residue])
         if adopted:
-            rows = _rows(node, adopted)
+            rows = searchable(node, adopted)
             change = CatalogChange(node.stack.version, written=[entry(item) for item in adopted])
             node.commit(
                 "recover", ITSELF, Outcome.DONE, request={"adopted": len(adopted)},
@@ -104,7 +83,13 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
             node.stack.remove([record.rid for record in residue])
         node.stack.collect()
         node.unsettled = False
-    return Loaded(len(node.copy) + len(node.leased), len(residue), len(adopted), finished)
+    return Loaded(
+        memories=len(node.copy) + len(node.leased),
+        discarded=len(residue),
+        adopted=len(adopted),
+        finished=finished,
+        thawed=thawed,
+    )
 
 
 def fetched(node: Node, rids: Sequence[bytes]) -> list[SealedRecord]:
@@ -146,19 +131,6 @@ def check_unacknowledged(node: Node, records: Sequence[SealedRecord]) -> None:
             "Restore the newest ledger; nothing was removed.",
             {"damaged": ["ledger.db"]},
         )
-
-
-def _rows(node: Node, records: Sequence[SealedRecord]) -> list[IndexRow]:
-    """Searchable rows of live records; each of them must open."""
-    indexed = node.vault.index_rows(records)
-    if indexed.closed:
-        raise IntegrityViolated(
-            "key-missing",
-            f"{len(indexed.closed)} live records have lost their key without an erasure.",
-            "Restore the keyring from its escrow.",
-            {"damaged": ["keys/keyring.db"]},
-        )
-    return indexed.rows
 
 
 def finish_erasures(node: Node) -> int:

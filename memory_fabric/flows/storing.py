@@ -82,6 +82,7 @@ def entry(record: SealedRecord) -> CatalogEntry:
 
 def index(node: Node, rows: Sequence[IndexRow]) -> None:
     """Make rows searchable: the site's own, and apart from them what it has on a lease."""
+    node.standing.written += len(rows)
     node.copy.add([row for row in rows if row.leased is None])
     node.leased.add([row for row in rows if row.leased is not None])
 

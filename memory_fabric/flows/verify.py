@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.records import CatalogEntry, Damage, SealedRecord
 from memory_fabric.flows.node import Node
-from memory_fabric.flows.opening import Progress, check_unacknowledged
+from memory_fabric.flows.opening import check_unacknowledged
+from memory_fabric.flows.reconcile import Progress
+from memory_fabric.flows.snapshot import check
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,7 @@ def verify(node: Node, progress: Progress | None = None) -> Verified:
     """Read everything. Reports, never raises, what integrity checks find."""
     with node.writing:
         damages = list(node.ledger.verify())
+        damages += check(node.snapshots, node.keyring, node.me.site_id)
         checkpoint = node.ledger.checkpoint()
         read = unacknowledged = 0
         try:

@@ -114,6 +114,7 @@ def status(home: Home, requester: Requester) -> Json:
             for site in node.roster
         ],
         "apps": [app.name for app in node.ledger.apps()],
+        "snapshot": {"behind": node.standing.behind, "refused": node.standing.refused},
         "upkeep": [_job_json(state) for state in home.upkeep.states()],
         "warnings": home.warnings(),
     }

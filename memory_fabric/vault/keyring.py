@@ -278,6 +278,11 @@ class Keyring:
             self._store.put([self._epoch_key.wrap(held)])
             self._hold(held)
 
+    @property
+    def holds_snapshot_key(self) -> bool:
+        """Whether there is the key of any snapshot."""
+        return bool(self._snapshots)
+
     def snapshot_key(self, snapshot: bytes) -> SnapshotKey | None:
         """The key of a snapshot; ``None`` where it was dropped."""
         held = self._snapshots.get(snapshot)

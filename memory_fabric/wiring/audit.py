@@ -10,9 +10,11 @@ from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.adapters.rootkey import FileKeyProvider
 from memory_fabric.adapters.roster import RosterFile
+from memory_fabric.adapters.snapshot_files import SnapshotFiles
 from memory_fabric.config import load_settings
 from memory_fabric.core.errors import HomeError, IntegrityViolated
 from memory_fabric.core.records import Damage
+from memory_fabric.flows.snapshot import check
 from memory_fabric.vault.identity import SIGNING_SECRET, Signer
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.wiring.home import accepted_grid_key
@@ -50,6 +52,7 @@ def audit_home(path: Path, error: IntegrityViolated | HomeError) -> list[Damage]
     damages += _tried(
         "roster.json", lambda: RosterFile(paths.roster).load(accepted_grid_key(keyring))
     )
+    damages += check(SnapshotFiles(paths.snapshot), keyring, settings.site_id)
     damages += _tried("stack", lambda: [len(batch) for batch in LanceStack(paths.stack).scan()])
     return list(dict.fromkeys(damages))
 

@@ -25,6 +25,7 @@ from memory_fabric.adapters.rootkey import FileKeyProvider
 from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.adapters.runs import SealedRuns
 from memory_fabric.adapters.search import MemorySearchCopy
+from memory_fabric.adapters.snapshot_files import SnapshotFiles
 from memory_fabric.adapters.training import DEFAULT_MODEL, WorkerTrainer
 from memory_fabric.config import Settings, load_settings, with_classes, with_training
 from memory_fabric.core.access import BUILDABLE
@@ -37,6 +38,7 @@ from memory_fabric.flows import opening
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.scrub import SCRUBBING
+from memory_fabric.flows.snapshot import RENEW
 from memory_fabric.flows.terms import record_terms
 from memory_fabric.flows.upkeep import TIDY, Upkeep
 from memory_fabric.flows.warm import warm
@@ -131,6 +133,7 @@ class Home:
             copy=MemorySearchCopy(embedder.dim),
             leased=MemorySearchCopy(embedder.dim),
             ledger=self._ledger,
+            snapshots=SnapshotFiles(paths.snapshot),
             embedder=embedder,
             duties=Duties(PatternRedactor(), embedder),
             letters=Letters(
@@ -156,7 +159,7 @@ class Home:
             check_region=check_region,
             generator=self._generator,
         )
-        self.upkeep = Upkeep(self.node, [SCRUBBING, TIDY])
+        self.upkeep = Upkeep(self.node, [SCRUBBING, TIDY, RENEW])
 
     def __enter__(self) -> Home:
         return self

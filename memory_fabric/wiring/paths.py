@@ -46,6 +46,11 @@ class Paths:
         return self.root / "stack"
 
     @property
+    def snapshot(self) -> Path:
+        """The sealed snapshot of the searchable copy, where the site is large."""
+        return self.root / "snapshot"
+
+    @property
     def ledger(self) -> Path:
         """Catalog, receipts and apps."""
         return self.root / "ledger.db"

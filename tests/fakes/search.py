@@ -156,13 +156,16 @@ class BruteSearchCopy:
             raise InputError("cursor-unknown", "The cursor's memory is gone.", "Start again.")
         return rids[rids.index(after) + 1 if after else 0 :][:limit]
 
+    def rids(self) -> bytes:
+        return b"".join(self._rows)
+
     def freeze(self) -> Iterator[tuple[str, memoryview]]:
         rows = list(self._rows.values())
         texts = json.dumps([(one.text, one.vector.hex()) for one in rows]).encode()
         parts = {"dim": bytes([self._dim]), "rows": frozen_rows(rows), "texts": texts}
         return ((name, memoryview(part)) for name, part in parts.items())
 
-    def thaw(self, parts: Iterable[tuple[str, bytes]]) -> None:
+    def thaw(self, parts: Iterable[tuple[str, bytes | bytearray | memoryview]]) -> None:
         taken = dict(parts)
         try:
             if taken["dim"] != bytes([self._dim]):

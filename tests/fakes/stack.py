@@ -30,6 +30,11 @@ class MemoryStack:
     def fetch(self, rids: Sequence[bytes]) -> list[SealedRecord]:
         return [self._records[rid] for rid in rids if rid in self._records]
 
+    def versions(self) -> tuple[bytes, bytes]:
+        versions = (record.version for record in self._records.values())
+        columns = (version.to_bytes(8, "little") for version in versions)
+        return b"".join(self._records), b"".join(columns)
+
     def scan(self) -> Iterator[list[SealedRecord]]:
         records = list(self._records.values())
         for start in range(0, len(records), 100):

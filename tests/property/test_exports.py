@@ -38,6 +38,7 @@ from tests.fakes.embedder import HashEmbedder
 from tests.fakes.keystore import MemoryKeyProvider, MemoryKeyStore
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.search import DIM, BruteSearchCopy
+from tests.fakes.snapshots import MemorySnapshots
 from tests.fakes.stack import MemoryStack
 from tests.fakes.trainer import FakeTrainer
 
@@ -111,6 +112,7 @@ def a_node(destination: Site, stored: list[Label]) -> Node:
         copy=BruteSearchCopy(),
         leased=BruteSearchCopy(),
         ledger=MemoryLedger("here"),
+        snapshots=MemorySnapshots(),
         embedder=embedder,
         duties=Duties(PatternRedactor(), embedder),
         letters=Letters("here", signer, unsealer, lambda: roster, clock),

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from memory_fabric.core.errors import MemoryFabricError
+from memory_fabric.flows.snapshot import take
 from memory_fabric.wiring import Home
 from tests.system.homes import ask, cli, files_of, recalled, remember, reopened, site
 
@@ -165,11 +166,13 @@ def test_no_file_holds_plaintext_through_a_site_s_life(places: Places) -> None:
         ask(home, "label_set", subject=subject, change={"consent": "withdrawn"})
         ask(home, "label_set", id=two["id"], change={"data_class": "secret"})
         everything_about(home, markers)
+        assert take(home.node)
         places.check()
         ask(home, "forget", subject=subject)
         ask(home, "forget", id=two["id"])
         with pytest.raises(MemoryFabricError):
             ask(home, "get", id=two["id"], purpose="care")
+        assert take(home.node)
     places.check()
     assert cli(places.home, "site", "verify").code == 0
     assert cli(places.home, "receipts", "list", "--limit", "500").code == 0
@@ -191,6 +194,7 @@ def test_the_scan_finds_what_it_looks_for(places: Places) -> None:
 WRITER = """
 import json, os, sys
 from pathlib import Path
+from memory_fabric.flows.snapshot import take
 from memory_fabric.wiring import open_home
 from tests.system.homes import ask
 with open_home(Path(sys.argv[1])) as home:
@@ -200,6 +204,8 @@ with open_home(Path(sys.argv[1])) as home:
         ask(home, "add", memories=[memory])
         if number % 4 == 1:
             ask(home, "label_set", id=memory["id"], change={"data_class": "secret"})
+        if number % 2:
+            take(home.node)
         if number % 4 == 3:
             ask(home, "forget", subject=memory["subjects"][0])
         os.write(1, b"kept\\n")

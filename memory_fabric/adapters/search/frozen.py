@@ -29,7 +29,7 @@ def as_bytes(array: npt.NDArray[Any]) -> memoryview:
     return memoryview(flat)  # type: ignore[arg-type]  # NumPy's types leave the buffer out
 
 
-def thawed(dim: int, parts: Iterator[tuple[str, bytes | memoryview]]) -> Arrays:
+def thawed(dim: int, parts: Iterator[tuple[str, bytes | bytearray | memoryview]]) -> Arrays:
     """The arrays that ``frozen`` gave, from the front of the parts.
 
     Raises:

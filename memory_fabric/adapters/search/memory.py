@@ -140,12 +140,17 @@ class MemorySearchCopy:
         with self._lock.reading:
             return self._store.memory()
 
+    def rids(self) -> bytes:
+        """The ids of all rows, end to end, in no particular order."""
+        with self._lock.reading:
+            return self._store.rows.all_rids()
+
     def freeze(self) -> Iterator[tuple[str, memoryview]]:
         """All that the copy holds at the moment of the call, as named contiguous parts."""
         with self._lock.reading:
             return self._store.freeze()
 
-    def thaw(self, parts: Iterable[tuple[str, bytes]]) -> None:
+    def thaw(self, parts: Iterable[tuple[str, bytes | bytearray | memoryview]]) -> None:
         """Fill an empty copy with what another one froze.
 
         Raises:

@@ -124,6 +124,10 @@ class Rows:
         own: LabelClass = self._class_of[self.label_class.view[slot]]
         return own.tenant
 
+    def all_rids(self) -> bytes:
+        """The record ids of all rows, end to end."""
+        return bytes(self._rids.view[self.held.view].tobytes())
+
     def rids(self, slots: Slots) -> list[bytes]:
         """The record ids in these slots."""
         block = self._rids.view[slots].tobytes()

@@ -74,7 +74,7 @@ class Store:
         return parts(reader)  # as long as it is there, no vector that it may come to is erased
 
     @classmethod
-    def thaw(cls, dim: int, parts: Iterable[tuple[str, bytes | memoryview]]) -> Store:
+    def thaw(cls, dim: int, parts: Iterable[tuple[str, bytes | bytearray | memoryview]]) -> Store:
         """A store of what ``freeze`` gave.
 
         Raises:
