@@ -28,7 +28,7 @@ from memory_fabric.core.errors import HomeError, IntegrityViolated
 from memory_fabric.core.receipt import Checkpoint, Outcome
 from memory_fabric.core.records import CatalogChange, CatalogEntry, Damage, SealedRecord
 from memory_fabric.flows.node import Node
-from memory_fabric.flows.opening import Progress
+from memory_fabric.flows.reconcile import Progress
 from memory_fabric.vault.identity import verify_signature
 
 KEEP = 7
