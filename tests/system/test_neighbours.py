@@ -1,4 +1,7 @@
-"""What users of other memory layers complained of, each held here as a regression test."""
+"""What users of other memory layers complained of, each held here as a regression test.
+
+What they complained of deleting is in ``tests/conformance/test_deletion_complaints.py``.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from memory_fabric.core.errors import MemoryFabricError, NotFound
+from memory_fabric.core.errors import MemoryFabricError
 from memory_fabric.wiring import Home
-from tests.system.homes import ask, cli, files_of, listed, recalled, remember, reopened, site
+from tests.system.homes import ask, cli, listed, recalled, remember, reopened, site
 
 
 @pytest.fixture
@@ -24,47 +27,6 @@ def path(tmp_path: Path) -> Path:
 def home(path: Path) -> Iterator[Home]:
     with reopened(path) as opened:
         yield opened
-
-
-def test_deleting_one_person_leaves_the_others(home: Home) -> None:
-    """mem0 #3928: a delete wiped all users."""
-    kept = [remember(home, f"Note {number} of Bela.", "Bela") for number in range(3)]
-    remember(home, "Note of Ada.", "Ada")
-    remember(home, "Note of Ada and Bela.", "Ada", "Bela")
-    assert ask(home, "forget", subject="Ada")["erased"] == {"memories": 2, "keys": 1}
-    assert set(listed(home)) == set(kept)
-
-
-def test_what_is_deleted_is_found_by_nothing(path: Path) -> None:
-    """mem0 #3695, cognee #3526: deleted, and still searchable."""
-    text = "The violet umbrella stands in the hall."
-    with reopened(path) as home:
-        one = remember(home, text, "Ada")
-        remember(home, text, "Bela")
-        ask(home, "forget", subject="Bela")
-        ask(home, "forget", id=one)
-    for _ in range(2):
-        with reopened(path) as home:
-            assert recalled(home, text)["results"] == []
-            assert recalled(home, text, subject="Bela")["results"] == []
-            assert listed(home) == {}
-            with pytest.raises(NotFound):
-                ask(home, "get", id=one, purpose="care")
-            assert ask(home, "status")["memories"] == 0
-
-
-def test_the_bytes_of_what_is_deleted_leave_the_disk(path: Path) -> None:
-    """LanceDB, Chroma and Qdrant leave deleted rows in their files; here even sealed ones go."""
-    with reopened(path) as home:
-        for number in range(40):
-            remember(home, f"Note {number}.", f"S{number}")
-        kept = {record.rid for batch in home.node.stack.scan() for record in batch}
-        ask(home, "forget", subject="S7")
-        left = {record.rid: record.blob for batch in home.node.stack.scan() for record in batch}
-    (gone,) = kept - left.keys()
-    stack = list(files_of(path / "stack"))
-    assert any(next(iter(left.values()))[-64:] in file.read_bytes() for file in stack)
-    assert not any(gone in file.read_bytes() for file in stack)
 
 
 def test_a_name_is_found_however_it_was_typed(home: Home) -> None:
@@ -154,31 +116,3 @@ def test_one_id_from_many_threads_is_one_memory(home: Home) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(8))) == 1
     assert list(listed(home)) == ["same"]
-
-
-def test_an_erasure_reaches_the_tenant_s_other_sites_and_says_which_not(tmp_path: Path) -> None:
-    """ai-memory-mcp #2673: an erasure missed the peers."""
-    regions = {"fra-1": "DE", "par-1": "FR", "iad-1": "US", "muc-1": "DE"}
-    paths = {name: site(tmp_path, name, region) for name, region in regions.items()}
-    for name in ("par-1", "iad-1", "muc-1"):
-        assert cli(paths["fra-1"], "site", "link", str(paths[name])).code == 0
-    for path in paths.values():
-        with reopened(path) as home:
-            remember(home, "Note of Ada.", "Ada")
-            remember(home, "Note of Bela.", "Bela")
-    paths["muc-1"].rename(tmp_path / "away")
-    told = cli(paths["fra-1"], "forget", "--subject", "Ada").json
-    assert told["erased"] == {"memories": 1, "keys": 1}
-    assert {item["site"]: item["erased"]["memories"] for item in told["elsewhere"]} == {"par-1": 1}
-    assert [item["site"] for item in told["unreachable"]] == ["muc-1"]
-    (held,) = told["withheld"]  # no rule lets the notice, personal data itself, go there
-    assert held["site"] == "iad-1"
-    assert all(rule["basis"] for rule in held["rules"])
-    (tmp_path / "away").rename(paths["muc-1"])
-    again = cli(paths["fra-1"], "forget", "--subject", "Ada").json
-    assert {item["site"]: item["erased"]["memories"] for item in again["elsewhere"]} == {
-        "par-1": 0, "muc-1": 1,
-    }  # fmt: skip
-    for name, expected in (("fra-1", 1), ("par-1", 1), ("muc-1", 1), ("iad-1", 2)):
-        with reopened(paths[name]) as home:
-            assert len(listed(home)) == expected
