@@ -107,6 +107,7 @@ class Settings:
         aggregators: sites that this one takes training tasks from, besides itself.
         training_model: name or path of the base model to train; empty for the default one.
         model: what `ask` is answered with.
+        keys: by kind of root key, how it is set up; each kind knows its own settings.
     """
 
     site_id: str
@@ -121,6 +122,7 @@ class Settings:
     aggregators: frozenset[str] = frozenset()
     training_model: str = ""
     model: ModelSettings = ModelSettings()
+    keys: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_name(self.site_id, "site")
@@ -242,7 +244,9 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
     site = _known(document["site"], "site", {
         "id", "region", "tier", "instruments", "memberships", "transfer_risk_assessed",
     })  # fmt: skip
-    _known(document, "site.toml", {"site", "tenants", "plans", "labels", "model", "training"})
+    _known(
+        document, "site.toml", {"site", "tenants", "plans", "labels", "model", "training", "keys"}
+    )
     training = _known(document.get("training", {}), "training", {"aggregators", "model"})
     labels = _known(document.get("labels", {}), "labels", {"classes"})
     region = Region(site["region"])
@@ -287,6 +291,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
         aggregators=frozenset(check_name(name, "site") for name in training.get("aggregators", ())),
         training_model=str(training.get("model", "")),
         model=ModelSettings(**_known(document.get("model", {}), "model", model_names)),
+        keys={name: dict(table) for name, table in document.get("keys", {}).items()},
     )
 
 
@@ -333,6 +338,8 @@ def new_document(settings: Settings) -> str:
         table["floor_personal"] = tenant.floor_personal
         tenants[tenant.name] = table
     document["tenants"] = tenants
+    if settings.keys:
+        document["keys"] = settings.keys
     plans = tomlkit.table(is_super_table=True)
     for form in LADDER:
         plans[str(form)] = tomlkit.item(settings.plans[form].to_json())

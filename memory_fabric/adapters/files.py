@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+_BLOCK = 1 << 20
+
 
 def replace_file(path: Path, content: bytes, *, durable: bool) -> None:
     """Put ``content`` where ``path`` is: a reader finds the old or the new, never a mixture.
@@ -35,3 +37,20 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def wipe(path: Path) -> None:
+    """Overwrite a file's bytes where they stand, and remove it, durably.
+
+    Whether the old bytes are gone from the medium is up to file system and drive: some write
+    elsewhere and keep what was there.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "wb") as file:
+        left = os.fstat(descriptor).st_size
+        while left > 0:
+            left -= file.write(bytes(min(left, _BLOCK)))
+        file.flush()
+        os.fsync(descriptor)
+    path.unlink()
+    sync(path.parent)

@@ -180,6 +180,12 @@ class LanceStack:
         finally:
             self._compactor.read()
 
+    def epochs(self) -> dict[int, int]:
+        """How many records were sealed in which epoch; reads nothing else of them."""
+        with self._lock, self._reading():
+            column = self._table.to_lance().to_table(columns=["epoch"])["epoch"]
+        return {item["values"].as_py(): item["counts"].as_py() for item in column.value_counts()}
+
     @property
     def clutter(self) -> float:
         """How much has piled up that ``tidy`` clears away: from 1 on it is due."""

@@ -20,6 +20,7 @@ from memory_fabric.cli import (
     federation,
     finetune,
     forget,
+    keys,
     label,
     lease,
     policy,
@@ -28,6 +29,7 @@ from memory_fabric.cli import (
     remember,
     site,
 )
+from memory_fabric.cli.asking import Asker
 from memory_fabric.cli.output import Output
 from memory_fabric.cli.session import Session
 from memory_fabric.core.errors import InputError, MemoryFabricError
@@ -52,9 +54,16 @@ def options(
         Optional[Path],  # noqa: UP045 - typer reads it at run time
         typer.Option(help="The site's home; else MEMORY_FABRIC_HOME.", show_default=False),
     ] = None,
+    passphrase_fd: Annotated[
+        Optional[int],  # noqa: UP045
+        typer.Option(
+            help="Read the root key's passphrase, or a token's PIN, from this descriptor.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Options that stand before the command."""
-    context.obj = Session(home or default_home(), context.obj)
+    context.obj = Session(home or default_home(), context.obj, Asker(passphrase_fd))
 
 
 program.command("demo")(demo.demo)
@@ -67,6 +76,7 @@ program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")
 program.add_typer(export.commands, name="export")
 program.add_typer(lease.commands, name="lease")
+program.add_typer(keys.commands, name="keys")
 program.add_typer(policy.commands, name="policy")
 program.add_typer(backup.commands, name="backup")
 program.add_typer(receipts.commands, name="receipts")

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from memory_fabric import operations
+from memory_fabric.cli.asking import Asker
 from memory_fabric.cli.output import Output
 from memory_fabric.core.errors import HomeError
 from memory_fabric.wiring import Home, LocalSocket, open_home, reach
@@ -31,11 +32,13 @@ class Session:
     Args:
         path: the home.
         output: of this run.
+        asker: asks for passphrases and PINs.
     """
 
-    def __init__(self, path: Path, output: Output) -> None:
+    def __init__(self, path: Path, output: Output, asker: Asker) -> None:
         self.path = path
         self.output = output
+        self.asker = asker
 
     def run(self, operation: str, scope: str | None = None, **params: Any) -> dict[str, Any]:
         """Run one operation; ``scope`` names the tenant where a site has several."""
@@ -79,7 +82,7 @@ class Session:
 
     def _opened(self, load: bool, wait: float) -> Home:
         with self.output.progress("Opening the memory stack") as bar:
-            return open_home(self.path, wait=wait, progress=bar.step, load=load)
+            return open_home(self.path, wait=wait, progress=bar.step, load=load, ask=self.asker)
 
 
 def session(context: typer.Context) -> Session:

@@ -37,6 +37,10 @@ def init(
     risk_assessed: Annotated[
         bool, typer.Option("--risk-assessed", help="A transfer impact assessment is on file.")
     ] = False,
+    keys: Annotated[str, typer.Option(help="Root key: file, passphrase, pkcs11, ...")] = "file",
+    key_setting: Annotated[
+        list[str] | None, typer.Option(help="A setting of that kind of root key: NAME=VALUE.")
+    ] = None,
 ) -> None:
     """Make the site's home: keys, stack, ledger, rules and a roster of one."""
     run = session(context)
@@ -44,13 +48,17 @@ def init(
         run.path, site_id=site, region=region, tenants=tenant, tier=tier, policies=policies,
         memberships=_terms(member), instruments=_terms(instrument),
         transfer_risk_assessed=risk_assessed,
+        provider=keys, provider_settings=_terms(key_setting), ask=run.asker.twice,
     )  # fmt: skip
     if run.output.as_json:
         run.output.json({"site": site, "region": settings.region, "home": str(run.path),
                          "classes": len(settings.classes)})  # fmt: skip
         return
     run.output.say(f"Site {site} in {settings.region} is ready in {run.path}.")
-    run.output.say("keys/root.key opens everything: keep a copy of it in a safe place.", "yellow")
+    if keys == "file":
+        run.output.say(
+            "keys/root.key opens everything: keep a copy of it in a safe place.", "yellow"
+        )
 
 
 @commands.command("serve")
@@ -122,7 +130,7 @@ def verify(context: typer.Context) -> None:
         with run.calls(load=False) as call, run.output.progress("Verifying"):
             found = call("verify_site")
     except (IntegrityViolated, HomeError) as error:
-        damages = [asdict(item) for item in audit_home(run.path, error)]
+        damages = [asdict(item) for item in audit_home(run.path, error, run.asker)]
         found = {"records": None, "receipts": None, "unacknowledged": None, "damaged": damages}
     if run.output.as_json:
         run.output.json(found)

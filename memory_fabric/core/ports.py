@@ -164,6 +164,10 @@ class Stack(Protocol):
         """
         ...
 
+    def epochs(self) -> dict[int, int]:
+        """How many records were sealed in which epoch."""
+        ...
+
     def scan(self) -> Iterator[list[SealedRecord]]:
         """All records, in batches.
 
@@ -224,52 +228,6 @@ class SnapshotStore(Protocol):
 
     def drop(self, keep: str | None = None) -> None:
         """Remove everything; with ``keep`` all but the manifest and that file of chunks."""
-        ...
-
-
-@dataclass(frozen=True)
-class WrappedKey:
-    """A key at rest: random id, kind, epoch of the key that wraps it, ciphertext."""
-
-    id: bytes
-    kind: str
-    epoch: int
-    wrapped: bytes
-
-
-class KeyStore(Protocol):
-    """The keyring at rest: wrapped keys only."""
-
-    def load(self) -> list[WrappedKey]:
-        """All keys."""
-        ...
-
-    def put(self, keys: Sequence[WrappedKey]) -> None:
-        """Add keys, durably, before returning."""
-        ...
-
-    def destroy(self, ids: Sequence[bytes]) -> None:
-        """Remove keys so that their bytes are gone from the store's files."""
-        ...
-
-    def replace(self, keys: Sequence[WrappedKey]) -> None:
-        """Replace the whole content in one transaction, leaving no byte of the old."""
-        ...
-
-
-class KeyProvider(Protocol):
-    """Holds the root key: wraps and unwraps the epoch key, and nothing else."""
-
-    def wrap(self, key: bytes, context: bytes) -> bytes:
-        """Seal 32 bytes, bound to ``context``."""
-        ...
-
-    def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
-        """The inverse.
-
-        Raises:
-            HomeError: ``root-key-wrong``.
-        """
         ...
 
 

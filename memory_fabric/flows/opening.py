@@ -15,6 +15,7 @@ from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.reconcile import Progress, catch_up, rebuild, searchable
 from memory_fabric.flows.remains import remains_in
+from memory_fabric.flows.rotate import finish_rotation
 from memory_fabric.flows.snapshot import drop_snapshot, thaw
 from memory_fabric.flows.storing import altered, entry, index, know
 from memory_fabric.flows.terms import ITSELF
@@ -61,6 +62,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
         IntegrityViolated: ``record-altered``, ``record-missing``; no wrong data is ever served.
     """
     with node.writing:
+        finish_rotation(node)
         finished = finish_erasures(node)
         node.unscrubbed = remains_in(node.ledger)
         if len(node.copy) or len(node.leased):  # an act failed midway, and may have been an erasure

@@ -1,17 +1,17 @@
-"""The keyring: every key of a site, each wrapped under the one above it.
+"""The keyring: every key of a site, each sealed under the one above it.
 
-    root key (behind ``KeyProvider``)
-      x epoch key                       renewed by rewrapping, never by touching records
+    root key (behind ``RootKeys``)
+      x epoch key                       renewed by sealing anew, never by touching records
         + table key                     seals the headers of records
         + one key per tenant            memories about nobody
         + one key per tenant, subject   memories about somebody
         + secrets of the site           signing and sealing seeds
-        + snapshot key                  of the one snapshot of the searchable copy
+        + snapshot keys                 of snapshots of the searchable copy
 
-At rest an entry shows a random id, its epoch and whether it is the epoch key; names, kinds and
-keys stand inside AES-256-GCM, padded so that their lengths say little. Destroying a key leaves a
-sealed tombstone with nothing but its id: so a memory closed by erasure is told apart from a
-keyring that somebody shortened. Byte layout: ``docs/internals/format.md``.
+At rest a row shows a random id, its epoch and its kind; names and keys stand inside AES-256-GCM.
+Keys of tenants and subjects stand many in a row. Destroying a key rewrites its row in one
+transaction, with a sealed tombstone in its place: so a memory closed by erasure is told apart from
+a keyring that somebody shortened. Byte layout: ``docs/internals/format.md``.
 """
 
 from __future__ import annotations
@@ -19,112 +19,164 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
-from collections import OrderedDict
+from bisect import bisect_right
+from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from memory_fabric.core.errors import HomeError, NotFound
-from memory_fabric.core.ports import KeyProvider, KeyStore
-from memory_fabric.vault.binding import bind, derive
-from memory_fabric.vault.epoch import EPOCH, EpochKey, HeldKey, Kind, Owner, keyring_damaged
+from memory_fabric.core.key_ports import KeyStore, RootKey, RootKeys
+from memory_fabric.core.ports import Clock
+from memory_fabric.vault.binding import KEY_BYTES, bind, derive
+from memory_fabric.vault.epoch import EpochKey, keyring_damaged
+from memory_fabric.vault.keytable import HeldKey, KeyTable, Kind, Owner, packed, size_of
+from memory_fabric.vault.rotation import RootRotation
+from memory_fabric.vault.rows import Plain, SealedRows
 from memory_fabric.vault.snapshot import SnapshotKey
+from memory_fabric.vault.sitesecrets import TABLE, EscrowNote, Secrets, snapshot_name
 
+PACK = 1024
+"""Keys in one row at most."""
 MAX_CIPHERS = 8192
 """Ciphers under derived keys that are kept ready: 20 MB at most."""
+
+_KEYS, _SECRETS = "keys", "secrets"
+_LOOSE = 64
+"""So many rows that are not full are brought together."""
+
+
+class _Row(NamedTuple):
+    """A row of packed keys: its id, and the stretch of places in it."""
+
+    id: bytes
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Contents:
+    """All that a keyring holds, without what seals it.
+
+    Attributes:
+        secrets: the site's own keys, without those of snapshots.
+        packs: the keys of tenants and subjects, and tombstones.
+    """
+
+    secrets: Secrets
+    packs: tuple[bytes, ...]
 
 
 class Keyring:
     """All keys of an open site. Safe to share between threads. Use ``create`` or ``open``."""
 
-    def __init__(self, store: KeyStore, provider: KeyProvider, epoch_key: EpochKey) -> None:
-        self.site_id = epoch_key.site_id
-        self._store = store
-        self._provider = provider
-        self._epoch_key = epoch_key
-        self._lock = threading.RLock()
-        self._held: dict[bytes, HeldKey] = {}
-        self._owners: dict[Owner, HeldKey] = {}
-        self._secrets: dict[str, HeldKey] = {}
-        self._snapshots: dict[bytes, HeldKey] = {}
-        self._destroyed: set[bytes] = set()
-        self._table: HeldKey | None = None
+    def __init__(self, rows: SealedRows, roots: RootKeys, clock: Clock) -> None:
+        self.site_id = rows.epoch.site_id
+        self.rotation = RootRotation(rows, roots)
+        self._rows = rows
+        self._clock = clock
+        self._secrets = Secrets()
+        self._secrets_row = b""
+        self._table = KeyTable()
+        self._packs: list[_Row] = []
         self._ciphers: OrderedDict[tuple[bytes, bytes], AESGCM] = OrderedDict()
+        # Whoever changes the store holds `changing` all along, and this one for moments only, so
+        # that renewing a million keys stops no reader.
+        self._lock = threading.RLock()
 
     @classmethod
-    def create(cls, store: KeyStore, provider: KeyProvider, site_id: str) -> Keyring:
-        """A new keyring in an empty store, with an epoch key and a table key.
+    def create(
+        cls,
+        store: KeyStore,
+        roots: RootKeys,
+        root: RootKey,
+        site_id: str,
+        clock: Clock,
+        passphrase: str | None = None,
+        contents: Contents | None = None,
+    ) -> Keyring:
+        """A keyring in an empty store, under a root key that was made for it.
+
+        Args:
+            contents: what it holds, from an escrow; a new table key where left out.
 
         Raises:
-            HomeError: ``keyring-exists``.
+            HomeError: ``keyring-exists``; what the root key's kind of provider says.
         """
-        if store.load():
-            raise HomeError(
-                "keyring-exists",
-                "There is a keyring here already.",
-                "Open it, or choose another home: a second one would orphan its memories.",
-            )
-        keyring = cls(store, provider, EpochKey.new(site_id, 1))
-        table = HeldKey.new(Kind.TABLE)
-        store.put([keyring._epoch_key.entry(provider), keyring._epoch_key.wrap(table)])
-        keyring._hold(table)
-        return keyring
+        now = clock.now()
+        if contents is None:
+            table = Secrets().with_secret(TABLE, secrets.token_bytes(KEY_BYTES), now)
+            contents = Contents(table, ())
+        epoch = EpochKey.new(site_id, 1, root, now)
+        plains = [(_SECRETS, contents.secrets.to_bytes()), *((_KEYS, it) for it in contents.packs)]
+        SealedRows.create(store, roots, epoch, plains, passphrase)
+        return cls.open(store, roots, site_id, clock)
 
     @classmethod
-    def open(cls, store: KeyStore, provider: KeyProvider, site_id: str) -> Keyring:
+    def open(cls, store: KeyStore, roots: RootKeys, site_id: str, clock: Clock) -> Keyring:
         """The keyring that stands in the store.
 
         Raises:
-            HomeError: ``keyring-missing``; ``root-key-wrong``.
-            IntegrityViolated: ``keyring-damaged``, an entry is not as it was written.
+            HomeError: ``keyring-missing``, ``keyring-format``, ``root-key-wrong``, ...
+            IntegrityViolated: ``keyring-damaged``: a row is not as it was written.
         """
-        entries = store.load()
-        if not entries:
-            raise HomeError(
-                "keyring-missing",
-                "The keyring is empty.",
-                "Restore it from its escrow; without it the memories cannot be opened.",
-            )
-        epochs = [entry for entry in entries if entry.kind == EPOCH]
-        if len(epochs) != 1:
-            raise keyring_damaged("the entry of the epoch key")
-        keyring = cls(store, provider, EpochKey.from_entry(epochs[0], provider, site_id))
-        keys = [keyring._epoch_key.unwrap(entry) for entry in entries if entry.kind != EPOCH]
-        destroyed = {key.key for key in keys if key.kind is Kind.DESTROYED}
-        for key in keys:
-            if key.id not in destroyed:
-                keyring._hold(key)
-        if keyring._table is None:
-            raise keyring_damaged("the entry of the table key")
-        if left := [key.id for key in keys if key.id in destroyed]:
-            store.destroy(left)
+        rows, opened = SealedRows.open(store, roots, site_id)
+        keyring = cls(rows, roots, clock)
+        packs = sorted(opened.pop(_KEYS, []), key=lambda row: -size_of(row[1]))
+        own = opened.pop(_SECRETS, [])
+        if opened or len(own) != 1:
+            raise keyring_damaged("the row of the site's secrets")
+        [(keyring._secrets_row, plain)] = own
+        keyring._secrets = Secrets.from_bytes(plain)
+        keyring._table = KeyTable(pack for _, pack in packs)
+        keyring._note([row_id for row_id, _ in packs], [size_of(pack) for _, pack in packs])
         return keyring
 
     @property
     def epoch(self) -> int:
         """Number of the current epoch; 1 at first."""
-        return self._epoch_key.number
+        return self._rows.epoch.number
+
+    @property
+    def epoch_key(self) -> EpochKey:
+        """The current epoch key, with its age and its root key's."""
+        return self._rows.epoch
+
+    @property
+    def roots_left(self) -> tuple[RootKey, ...]:
+        """Root keys that are to be destroyed and were out of reach so far."""
+        return self._rows.pending.going
+
+    @property
+    def changing(self) -> threading.RLock:
+        """Held by an act that changes the keyring in several steps."""
+        return self._rows.changing
 
     @property
     def table_key(self) -> bytes:
         """The key that seals record headers; the same in every epoch."""
-        if self._table is None:
-            raise keyring_damaged("the entry of the table key")
-        return self._table.key
+        return self.secret(TABLE)
+
+    # --- keys of tenants and subjects --------------------------------------------------------
 
     def ensure(self, owners: Iterable[Owner]) -> None:
         """Make the keys that are missing, in one durable write."""
-        with self._lock:
-            wanted = [owner for owner in dict.fromkeys(owners) if owner not in self._owners]
-            if not wanted:
-                return
+        wanted = list(dict.fromkeys(owners))
+        if not self._missing(wanted):
+            return
+        with self.changing:
             made = [
                 HeldKey.new(Kind.TENANT if subject is None else Kind.SUBJECT, tenant, subject or "")
-                for tenant, subject in wanted
+                for tenant, subject in self._missing(wanted)
             ]
-            self._store.put([self._epoch_key.wrap(key) for key in made])
-            for key in made:
-                self._hold(key)
+            parts = [made[at : at + PACK] for at in range(0, len(made), PACK)]
+            ids = self._rows.change([(_KEYS, packed(part)) for part in parts])
+            with self._lock:
+                self._table.add(made)
+                self._note(ids, [len(part) for part in parts])
+            self._gather()
 
     def keys(self, tenant: str, subjects: Sequence[str]) -> tuple[HeldKey, ...]:
         """The keys that seal a memory about these subjects, or about nobody, in key-id order.
@@ -133,7 +185,8 @@ class Keyring:
             NotFound: ``subject-unknown``, a key was not made yet or is destroyed.
         """
         owners: set[Owner] = {(tenant, subject) for subject in subjects} or {(tenant, None)}
-        found = [self._owners.get(owner) for owner in owners]
+        with self._lock:
+            found = [self._table.find(owner) for owner in owners]
         held = [key for key in found if key is not None]
         if len(held) < len(owners):
             raise _subject_unknown()
@@ -169,10 +222,11 @@ class Keyring:
         Raises:
             IntegrityViolated: ``keyring-damaged``: neither the key nor its tombstone is there.
         """
-        held = self._held.get(key_id)
-        if held is None and key_id not in self._destroyed:
-            raise keyring_damaged(f"key {key_id.hex()}, which is missing")
-        return held
+        with self._lock:
+            place = self._table.place_of(key_id)
+            if place is None:
+                raise keyring_damaged(f"key {key_id.hex()}, which is missing")
+            return self._table.at(place)
 
     def cipher(self, keys: Sequence[HeldKey], info: bytes) -> AESGCM:
         """AES-256-GCM under one key derived from all of these, in their order.
@@ -188,7 +242,7 @@ class Keyring:
         if cipher is None:
             derived = AESGCM(derive(b"".join([key.key for key in keys]), info))
             with self._lock:
-                if not all(key.id in self._held for key in keys):
+                if not all(self.holds(key.id) for key in keys):
                     raise _subject_unknown()
                 cipher = self._ciphers[ids] = derived
                 if len(self._ciphers) > MAX_CIPHERS:
@@ -197,115 +251,60 @@ class Keyring:
 
     def knows(self, tenant: str, subject: str) -> bool:
         """Whether the subject has a key."""
-        return (tenant, subject) in self._owners
+        return bool(self.key_ids(tenant, subject))
 
     def subjects(self, tenant: str) -> list[str]:
         """All subjects of a tenant that have a key, sorted."""
         with self._lock:
-            return sorted(
-                subject
-                for owner, subject in self._owners
-                if owner == tenant and subject is not None
-            )
+            return sorted(self._table.subjects(tenant))
 
     def holds(self, key_id: bytes) -> bool:
         """Whether a key with this id is there and not destroyed."""
-        return key_id in self._held
+        with self._lock:
+            place = self._table.place_of(key_id)
+            return place is not None and self._table.at(place) is not None
 
     def key_ids(self, tenant: str, subject: str) -> list[bytes]:
         """The ids of the keys whose destruction erases a subject; empty where it has none."""
         with self._lock:
-            held = self._owners.get((tenant, subject))
+            held = self._table.find((tenant, subject))
         return [held.id] if held else []
 
     def destroy_keys(self, key_ids: Iterable[bytes]) -> int:
         """Destroy keys of subjects for good: what was sealed under them is closed.
 
         Returns:
-            How many there were. Durable before it returns; if the process dies midway the next
-            ``open`` ends it.
+            How many there were. One durable write, before it returns.
 
         Raises:
             ValueError: one of them is not a subject's key.
         """
-        with self._lock:
-            doomed = [key_id for key_id in dict.fromkeys(key_ids) if key_id in self._held]
-            if any(self._held[key_id].kind is not Kind.SUBJECT for key_id in doomed):
-                raise ValueError("only a subject's key is ever destroyed")
-            if doomed:
-                tombstones = [HeldKey.new(Kind.DESTROYED, key=key_id) for key_id in doomed]
-                self._store.put([self._epoch_key.wrap(tombstone) for tombstone in tombstones])
-                for tombstone in tombstones:
-                    self._hold(tombstone)
-                    self._owners.pop(self._held.pop(tombstone.key).owner)
+        with self.changing:
+            doomed: set[int] = set()
+            with self._lock:
+                for key_id in key_ids:
+                    place = self._table.place_of(key_id)
+                    key = None if place is None else self._table.at(place)
+                    if place is not None and key is not None:
+                        if key.kind is not Kind.SUBJECT:
+                            raise ValueError("only a subject's key is ever destroyed")
+                        doomed.add(place)
+            touched: dict[int, list[int]] = defaultdict(list)
+            starts = [row.start for row in self._packs]
+            for place in doomed:
+                touched[bisect_right(starts, place) - 1].append(place)
+            old = [self._packs[at] for at in touched]
+            plains = [
+                (_KEYS, self._table.pack(row.start, row.stop, places))
+                for row, places in zip(old, touched.values(), strict=True)
+            ]
+            ids = self._rows.change(plains, [row.id for row in old]) if doomed else []
+            with self._lock:
+                for at, row_id in zip(touched, ids, strict=True):
+                    self._packs[at] = self._packs[at]._replace(id=row_id)
+                self._table.bury(doomed)
                 self._ciphers.clear()
-                self._store.destroy(doomed)
             return len(doomed)
-
-    def secret(self, name: str) -> bytes:
-        """A secret of the site.
-
-        Raises:
-            HomeError: ``secret-missing``.
-        """
-        with self._lock:
-            if name not in self._secrets:
-                raise HomeError(
-                    "secret-missing",
-                    f"The keyring holds no secret {name!r}.",
-                    "The home is half-created; create it anew or restore it.",
-                )
-            return self._secrets[name].key
-
-    def has_secret(self, name: str) -> bool:
-        """Whether the keyring holds a secret of this name."""
-        return name in self._secrets
-
-    def add_secret(self, name: str, value: bytes) -> None:
-        """Keep a secret of the site, durably.
-
-        Raises:
-            HomeError: ``secret-exists``.
-        """
-        with self._lock:
-            if name in self._secrets:
-                raise HomeError(
-                    "secret-exists",
-                    f"The keyring holds a secret {name!r} already.",
-                    "A secret is never overwritten: others rely on it.",
-                )
-            held = HeldKey.new(Kind.SECRET, name=name, key=value)
-            self._store.put([self._epoch_key.wrap(held)])
-            self._hold(held)
-
-    @property
-    def holds_snapshot_key(self) -> bool:
-        """Whether there is the key of any snapshot."""
-        return bool(self._snapshots)
-
-    def snapshot_key(self, snapshot: bytes) -> SnapshotKey | None:
-        """The key of a snapshot; ``None`` where it was dropped."""
-        held = self._snapshots.get(snapshot)
-        return SnapshotKey(held.id, held.key) if held else None
-
-    def add_snapshot_key(self, key: SnapshotKey) -> None:
-        """Keep the key of a new snapshot, durably, beside that of the one it is to replace."""
-        with self._lock:
-            held = HeldKey(key.id, Kind.SNAPSHOT, "", "", key.key)
-            self._store.put([self._epoch_key.wrap(held)])
-            self._hold(held)
-
-    def drop_snapshot_keys(self, keep: bytes | None = None) -> None:
-        """Destroy the keys of all snapshots, or of all but one, for good.
-
-        They leave no tombstones: a snapshot without a key is like none.
-        """
-        with self._lock:
-            doomed = [snapshot for snapshot in self._snapshots if snapshot != keep]
-            for snapshot in doomed:
-                del self._snapshots[snapshot], self._held[snapshot]
-            if doomed:
-                self._store.destroy(doomed)
 
     def commitment(self, tenant: str, subject: str) -> str:
         """How receipts name a subject: 64 hexadecimal digits that only its key can link.
@@ -313,41 +312,172 @@ class Keyring:
         For a subject without a key the digits are random: there is nothing to link.
         """
         with self._lock:
-            held = self._owners.get((tenant, subject))
+            held = self._table.find((tenant, subject))
         if held is None:
             return secrets.token_hex(32)
         key = derive(held.key, bind("memory-fabric/commitment/1"))
         return hmac.digest(key, bind(self.site_id, tenant, subject), "sha256").hex()
 
-    def renew_epoch(self) -> int:
-        """Wrap every key anew under a fresh epoch key, in one write; records stay as they are.
+    # --- the site's own keys -----------------------------------------------------------------
+
+    def secret(self, name: str) -> bytes:
+        """A secret of the site.
+
+        Raises:
+            HomeError: ``secret-missing``.
+        """
+        if name not in self._secrets.values:
+            raise HomeError(
+                "secret-missing",
+                f"The keyring holds no secret {name!r}.",
+                "The home is half-created; create it anew or restore it.",
+            )
+        return self._secrets.values[name]
+
+    def has_secret(self, name: str) -> bool:
+        """Whether the keyring holds a secret of this name."""
+        return name in self._secrets.values
+
+    def add_secret(self, name: str, value: bytes) -> None:
+        """Keep a secret of the site, durably.
+
+        Raises:
+            HomeError: ``secret-exists``.
+        """
+        with self.changing:
+            if self.has_secret(name):
+                raise HomeError(
+                    "secret-exists",
+                    f"The keyring holds a secret {name!r} already.",
+                    "A secret is never overwritten: others rely on it.",
+                )
+            self._keep(self._secrets.with_secret(name, value, self._clock.now()))
+
+    @property
+    def holds_snapshot_key(self) -> bool:
+        """Whether there is the key of any snapshot."""
+        return bool(self._secrets.snapshots())
+
+    def snapshot_key(self, snapshot: bytes) -> SnapshotKey | None:
+        """The key of a snapshot; ``None`` where it was dropped."""
+        value = self._secrets.values.get(snapshot_name(snapshot))
+        return SnapshotKey(snapshot, value) if value else None
+
+    def add_snapshot_key(self, key: SnapshotKey) -> None:
+        """Keep the key of a new snapshot, durably, beside that of the one it is to replace."""
+        with self.changing:
+            now = self._clock.now()
+            self._keep(self._secrets.with_secret(snapshot_name(key.id), key.key, now))
+
+    def drop_snapshot_keys(self, keep: bytes | None = None) -> None:
+        """Destroy the keys of all snapshots, or of all but one, for good.
+
+        They leave no tombstones: a snapshot without a key is like none.
+        """
+        with self.changing:
+            doomed = [snapshot for snapshot in self._secrets.snapshots() if snapshot != keep]
+            if doomed:
+                self._keep(self._secrets.without(*map(snapshot_name, doomed)))
+
+    # --- the whole ---------------------------------------------------------------------------
+
+    def renew_epoch(self, at_least: int = 0) -> int:
+        """Seal every key anew under a fresh epoch key, in one step; records stay as they are.
+
+        Args:
+            at_least: the new number, where the next one would be smaller.
 
         Returns:
             The new epoch's number.
         """
-        with self._lock:
-            renewed = EpochKey.new(self.site_id, self._epoch_key.number + 1)
-            rewrapped = [renewed.wrap(key) for key in self._held.values()]
-            self._store.replace([renewed.entry(self._provider), *rewrapped])
-            self._epoch_key = renewed
-            return renewed.number
+        with self.changing:
+            own, *ids = self._rows.renew(
+                self._plains(self._secrets), max(self.epoch + 1, at_least), self._clock.now()
+            )
+            with self._lock:
+                self._secrets_row, self._packs = own, []
+                total = len(self._table)
+                self._note(ids, [min(PACK, total - at) for at in range(0, total, PACK)])
+            return self.epoch
 
-    def _hold(self, key: HeldKey) -> None:
-        """Take a key into use, refusing a second one for the same owner."""
-        self._held[key.id] = key
-        match key.kind:
-            case Kind.TABLE if self._table is None:
-                self._table = key
-            case Kind.TENANT | Kind.SUBJECT if key.owner not in self._owners:
-                self._owners[key.owner] = key
-            case Kind.SECRET if key.name not in self._secrets:
-                self._secrets[key.name] = key
-            case Kind.SNAPSHOT:
-                self._snapshots[key.id] = key
-            case Kind.DESTROYED:
-                self._destroyed.add(key.key)
-            case _:
-                raise keyring_damaged(f"key {key.id.hex()}, which is there twice")
+    def contents(self) -> Contents:
+        """All that it holds, at one moment."""
+        with self.changing:
+            (_, own), *packs = self._plains(replace(self._secrets.lasting(), escrow=None))
+            return Contents(Secrets.from_bytes(own), tuple(pack for _, pack in packs))
+
+    @property
+    def escrow(self) -> EscrowNote | None:
+        """The newest escrow that was written."""
+        return self._secrets.escrow
+
+    def escrow_now(self) -> EscrowNote:
+        """What an escrow written now would hold."""
+        with self._lock:
+            counts, epoch = self._table.counts(), self.epoch_key
+            return EscrowNote(
+                self._clock.now(), epoch.number, epoch.root.id, len(self._table),
+                counts[Kind.DESTROYED], len(self._secrets.lasting().values),
+            )  # fmt: skip
+
+    def note_escrow(self, note: EscrowNote) -> None:
+        """Remember an escrow that was written, durably."""
+        with self.changing:
+            self._keep(replace(self._secrets, escrow=note))
+
+    def counts(self) -> dict[str, int]:
+        """How many keys of each kind there are."""
+        with self._lock:
+            found = self._table.counts()
+        own, snapshots = self._secrets.values, self._secrets.snapshots()
+        return {
+            "tenants": found[Kind.TENANT],
+            "subjects": found[Kind.SUBJECT],
+            "destroyed": found[Kind.DESTROYED],
+            "site": len(own) - len(snapshots),
+            "snapshots": len(snapshots),
+        }
+
+    def coverage(self) -> dict[str, int]:
+        """How many rows stand under which epoch: all under one, at any time."""
+        with self._lock:
+            return {str(self.epoch): 1 + len(self._packs)}
+
+    def _missing(self, owners: Iterable[Owner]) -> list[Owner]:
+        with self._lock:
+            return [owner for owner in owners if self._table.find(owner) is None]
+
+    def _plains(self, own: Secrets) -> Iterable[Plain]:
+        """The content of all rows, in order."""
+        yield _SECRETS, own.to_bytes()
+        for start in range(0, len(self._table), PACK):
+            yield _KEYS, self._table.pack(start, min(start + PACK, len(self._table)))
+
+    def _keep(self, changed: Secrets) -> None:
+        [row] = self._rows.change([(_SECRETS, changed.to_bytes())], [self._secrets_row])
+        self._secrets, self._secrets_row = changed, row
+
+    def _note(self, ids: Sequence[bytes], sizes: Sequence[int]) -> None:
+        """Where the keys of further rows stand."""
+        at = self._packs[-1].stop if self._packs else 0
+        for row_id, size in zip(ids, sizes, strict=True):
+            self._packs.append(_Row(row_id, at, at + size))
+            at += size
+
+    def _gather(self) -> None:
+        """Bring many rows that are not full together: single writes leave one each."""
+        full = next((n for n, row in enumerate(self._packs) if row.stop - row.start < PACK), None)
+        if full is None or len(self._packs) - full < _LOOSE:
+            return
+        loose = self._packs[full:]
+        start, stop = loose[0].start, loose[-1].stop
+        bounds = [(at, min(at + PACK, stop)) for at in range(start, stop, PACK)]
+        ids = self._rows.change(
+            [(_KEYS, self._table.pack(*ends)) for ends in bounds], [row.id for row in loose]
+        )
+        with self._lock:
+            del self._packs[full:]
+            self._note(ids, [end - begin for begin, end in bounds])
 
 
 def _by_id(key: HeldKey) -> bytes:

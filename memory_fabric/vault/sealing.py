@@ -25,8 +25,9 @@ from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.memory import Memory
 from memory_fabric.core.records import SealedRecord
 from memory_fabric.vault.binding import NONCE_BYTES, TAG_BYTES, bind, derive, u64
-from memory_fabric.vault.epoch import ID_BYTES, HeldKey
+from memory_fabric.vault.epoch import ID_BYTES
 from memory_fabric.vault.keyring import Keyring
+from memory_fabric.vault.keytable import HeldKey
 
 FORMAT = 2
 """Version of the byte layout: the first byte of every blob."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.keystore import SqliteKeyStore
 from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.adapters.ledger import SqlLedger
-from memory_fabric.adapters.rootkey import FileKeyProvider
+from memory_fabric.adapters.rootkeys import ProvidedRootKeys, nobody_to_ask
 from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.adapters.snapshot_files import SnapshotFiles
 from memory_fabric.config import load_settings
@@ -21,12 +22,17 @@ from memory_fabric.wiring.home import accepted_grid_key
 from memory_fabric.wiring.paths import Paths
 
 
-def audit_home(path: Path, error: IntegrityViolated | HomeError) -> list[Damage]:
+def audit_home(
+    path: Path,
+    error: IntegrityViolated | HomeError,
+    ask: Callable[[str], str] = nobody_to_ask,
+) -> list[Damage]:
     """What opening failed on, and then every part by itself: one does not hide the others.
 
     Args:
         path: the home.
         error: what opening it, or reading it, raised.
+        ask: asks the operator for a passphrase or a PIN.
 
     Raises:
         HomeError: that error, where it tells of no lost or changed file: there is no home, it is
@@ -35,14 +41,15 @@ def audit_home(path: Path, error: IntegrityViolated | HomeError) -> list[Damage]
     paths = Paths(path)
     if isinstance(error, HomeError):
         lost = error.details.get("missing", [])
-        if not lost or str(paths.root_key.relative_to(path)) in lost:
+        if not lost:
             raise error
         return [Damage(name, "It is gone; a home is never made without it.") for name in lost]
     settings = load_settings(paths.settings)
     damages = _damages(error, "home")
     store = SqliteKeyStore(paths.keyring)
     try:
-        keyring = Keyring.open(store, FileKeyProvider(paths.root_key), settings.site_id)
+        roots = ProvidedRootKeys(settings.site_id, paths.keys, settings.keys, ask)
+        keyring = Keyring.open(store, roots, settings.site_id, SystemClock())
         signer = Signer(keyring.secret(SIGNING_SECRET))
     except IntegrityViolated:
         return damages

@@ -5,18 +5,23 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
+from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.embedders import default_embedder
 from memory_fabric.adapters.files import replace_file, sync
 from memory_fabric.adapters.iso3166 import check_region
 from memory_fabric.adapters.keystore import SqliteKeyStore
 from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.adapters.ledger import SqlLedger
-from memory_fabric.adapters.rootkey import FileKeyProvider
+from memory_fabric.adapters.rootkeys import ProvidedRootKeys, nobody_to_ask
 from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.config import Settings, Tenant, new_document, starter_classes
 from memory_fabric.core.errors import HomeError, InputError
+from memory_fabric.core.key_ports import RootKey, RootKeys
 from memory_fabric.core.model_ports import Embedder
 from memory_fabric.core.places import Roster, Site, Tier, check_name
 from memory_fabric.vault.identity import (
@@ -28,6 +33,7 @@ from memory_fabric.vault.identity import (
     new_signing_secret,
 )
 from memory_fabric.vault.keyring import Keyring
+from memory_fabric.vault.rotation import new_root
 from memory_fabric.wiring.paths import Paths, model_directory
 from memory_fabric.wiring.policies import install_policies, starter_policies
 
@@ -49,6 +55,9 @@ def create_home(
     instruments: dict[str, str] | None = None,
     transfer_risk_assessed: bool = False,
     embedder: Embedder | None = None,
+    provider: str = "file",
+    provider_settings: Mapping[str, Any] | None = None,
+    ask: Callable[[str], str] = nobody_to_ask,
 ) -> Settings:
     """Make a site's home, with keys, an empty stack, a ledger, a bundle and a roster of one.
 
@@ -57,6 +66,8 @@ def create_home(
         policies: a bundle; the starter bundle where left out.
         embedder: what its vectors come from; the best one installed where left out. A site with
             an embedder of one's own is opened with that embedder.
+        provider: the kind of its root key, with its settings for ``site.toml``.
+        ask: asks the operator for a passphrase or a PIN.
 
     Raises:
         HomeError: ``home-exists``.
@@ -80,7 +91,7 @@ def create_home(
     building = Paths(path.parent / f".{path.name}.{secrets.token_hex(4)}.partial")
     building.root.mkdir(mode=0o700)
     try:
-        for part in (building.root_key.parent, building.policies.parent, building.lock.parent):
+        for part in (building.keys, building.policies.parent, building.lock.parent):
             part.mkdir(mode=0o700)
         engine = install_policies(policies or starter_policies(), building)
         settings = Settings(
@@ -96,8 +107,20 @@ def create_home(
             instruments=instruments or {},
             memberships=memberships or {},
             transfer_risk_assessed=transfer_risk_assessed,
+            keys={provider: provider_settings} if provider_settings else {},
         )
-        _furnish(building, path, settings, embedder or default_embedder(model_directory()))
+        # Whoever is asked for a new passphrase is asked once, though it is used twice.
+        roots = ProvidedRootKeys(settings.site_id, building.keys, settings.keys, cache(ask))
+        root = new_root(provider, SystemClock().now())
+        try:
+            roots.create(root)
+            _furnish(
+                building, path, settings, roots, root,
+                embedder or default_embedder(model_directory()),
+            )  # fmt: skip
+        except BaseException:
+            roots.destroy(root)
+            raise
         if path.exists():
             path.rmdir()
         os.rename(building.root, path)
@@ -108,14 +131,20 @@ def create_home(
     return settings
 
 
-def _furnish(paths: Paths, final: Path, settings: Settings, embedder: Embedder) -> None:
+def _furnish(
+    paths: Paths,
+    final: Path,
+    settings: Settings,
+    roots: RootKeys,
+    root: RootKey,
+    embedder: Embedder,
+) -> None:
     """Keys, stack, ledger, roster and settings of a new home."""
-    provider = FileKeyProvider.create(paths.root_key)
     store = SqliteKeyStore.create(paths.keyring)
     identity, grid = new_identity(), new_signing_secret()
     grid_signer = Signer(grid)
     try:
-        keyring = Keyring.create(store, provider, settings.site_id)
+        keyring = Keyring.create(store, roots, root, settings.site_id, SystemClock())
         keyring.add_secret(SIGNING_SECRET, identity.signing_secret)
         keyring.add_secret(SEALING_SECRET, identity.sealing_secret)
         keyring.add_secret(GRID_SECRET, grid)

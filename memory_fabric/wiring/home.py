@@ -21,14 +21,14 @@ from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.adapters.lock import HomeLock
 from memory_fabric.adapters.packing import ArrowPacking
 from memory_fabric.adapters.redactor import PatternRedactor
-from memory_fabric.adapters.rootkey import FileKeyProvider
+from memory_fabric.adapters.rootkeys import ProvidedRootKeys, nobody_to_ask
 from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.adapters.runs import SealedRuns
 from memory_fabric.adapters.search import MemorySearchCopy
 from memory_fabric.adapters.snapshot_files import SnapshotFiles
 from memory_fabric.adapters.training import DEFAULT_MODEL, WorkerTrainer
 from memory_fabric.config import Settings, load_settings, with_classes, with_training
-from memory_fabric.core.access import BUILDABLE
+from memory_fabric.core.access import BUILDABLE, Requester
 from memory_fabric.core.errors import EmbedderMismatch, HomeError, InputError
 from memory_fabric.core.labels import LabelClass
 from memory_fabric.core.model_ports import Embedder, Generator, Trainer
@@ -37,6 +37,7 @@ from memory_fabric.core.ports import Clock
 from memory_fabric.flows import opening
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.rotate import Rotated, rotate_keys
 from memory_fabric.flows.scrub import SCRUBBING
 from memory_fabric.flows.snapshot import RENEW
 from memory_fabric.flows.terms import record_terms
@@ -92,6 +93,7 @@ class Home:
         embedder: Embedder | None,
         generator: Generator | None = None,
         trainer: Trainer | None = None,
+        ask: Callable[[str], str] = nobody_to_ask,
     ) -> None:
         self.path = paths.root
         self.progress = progress
@@ -103,8 +105,8 @@ class Home:
         self._model = generator
         settings = load_settings(paths.settings)
         self._store = SqliteKeyStore(paths.keyring)
-        provider = FileKeyProvider(paths.root_key)
-        keyring = Keyring.open(self._store, provider, settings.site_id)
+        self._roots = ProvidedRootKeys(settings.site_id, paths.keys, settings.keys, ask)
+        keyring = Keyring.open(self._store, self._roots, settings.site_id, clock)
         signer = Signer(keyring.secret(SIGNING_SECRET))
         self.sign = signer.sign
         roster = self._own_roster(settings, keyring, signer)
@@ -233,6 +235,21 @@ class Home:
         text = with_training(self._paths.settings.read_text("utf-8"), [name])
         replace_file(self._paths.settings, text.encode(), durable=True)
         node.settings = replace(node.settings, aggregators=node.settings.aggregators | {name})
+
+    def rotate(
+        self,
+        requester: Requester,
+        *,
+        root: bool,
+        epoch: bool,
+        provider: str | None,
+        passphrase: str | None,
+    ) -> Rotated:
+        """Put other keys in force, set up as ``site.toml`` says now."""
+        self._roots.settings = load_settings(self._paths.settings).keys
+        return rotate_keys(
+            self.node, requester, root=root, epoch=epoch, provider=provider, passphrase=passphrase
+        )
 
     def link(self, address: str) -> dict[str, Any]:
         """Make another site known to this one, and the whole grid to both."""
@@ -367,6 +384,7 @@ def open_home(
     embedder: Embedder | None = None,
     generator: Generator | None = None,
     trainer: Trainer | None = None,
+    ask: Callable[[str], str] = nobody_to_ask,
 ) -> Home:
     """Open a home and lock it.
 
@@ -378,11 +396,12 @@ def open_home(
         embedder: the one that the home was made with, where that is none of those that come along.
         generator: a language model of one's own; that of ``site.toml`` where left out.
         trainer: in place of a worker of the home's own; not closed with it.
+        ask: asks the operator for a passphrase or a PIN, where the root key needs one.
 
     Raises:
         EmbedderMismatch: ``embedder-mismatch``, ``embedder-unknown``.
         HomeError: ``home-missing``, ``home-incomplete``, ``home-busy``, ``home-foreign``,
-            ``root-key-wrong``, ``settings-invalid``.
+            ``root-key-wrong``, ``passphrase-wrong``, ``settings-invalid``, ...
         IntegrityViolated: something on disk is not as it was written.
     """
     # A core dump would put plaintext on a disk.
@@ -392,7 +411,9 @@ def open_home(
     lock = HomeLock(paths.lock)
     lock.acquire(wait)
     try:
-        home = Home(paths, lock, clock or SystemClock(), progress, embedder, generator, trainer)
+        home = Home(
+            paths, lock, clock or SystemClock(), progress, embedder, generator, trainer, ask
+        )
     except BaseException:
         lock.release()
         raise

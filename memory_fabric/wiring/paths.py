@@ -26,19 +26,19 @@ class Paths:
         return self.root / "roster.json"
 
     @property
-    def root_key(self) -> Path:
-        """The key that wraps the epoch key."""
-        return self.root / "keys" / "root.key"
+    def keys(self) -> Path:
+        """Whatever is to be kept apart from the data."""
+        return self.root / "keys"
 
     @property
     def keyring(self) -> Path:
         """Wrapped keys."""
-        return self.root / "keys" / "keyring.db"
+        return self.keys / "keyring.db"
 
     @property
     def anchor(self) -> Path:
         """The newest checkpoint of the log, outside the ledger."""
-        return self.root / "keys" / "ledger.checkpoint"
+        return self.keys / "ledger.checkpoint"
 
     @property
     def stack(self) -> Path:
@@ -94,7 +94,7 @@ class Paths:
                 "MEMORY_FABRIC_HOME.",
             )
         parts = (
-            self.roster, self.root_key, self.keyring, self.stack, self.ledger, self.policies,
+            self.roster, self.keyring, self.stack, self.ledger, self.policies,
         )  # fmt: skip
         missing = [str(part.relative_to(self.root)) for part in parts if not part.exists()]
         if missing:

@@ -1,20 +1,21 @@
-"""What every key store and key provider keeps, and what the ones on disk leave there."""
+"""What every key store keeps, and what the one on disk leaves there."""
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from memory_fabric.adapters import keystore
 from memory_fabric.adapters.keystore import SqliteKeyStore
-from memory_fabric.adapters.rootkey import FileKeyProvider
-from memory_fabric.core.errors import HomeError, IntegrityViolated
-from memory_fabric.core.ports import KeyProvider, KeyStore, WrappedKey
-from tests.fakes.keystore import MemoryKeyProvider, MemoryKeyStore
+from memory_fabric.core.errors import HomeError, IntegrityViolated, Unavailable
+from memory_fabric.core.key_ports import KeyStore, WrappedKey
+from tests.fakes.keystore import MemoryKeyStore
 
 
 def a_key(epoch: int = 1) -> WrappedKey:
@@ -38,28 +39,38 @@ def store(request: pytest.FixtureRequest, file: Path) -> KeyStore:
 class TestEveryStore:
     def test_keeps_what_was_put(self, store: KeyStore) -> None:
         keys = [a_key() for _ in range(5)]
-        store.put(keys[:3])
-        store.put(keys[3:])
+        store.change(keys[:3])
+        store.change(keys[3:])
         assert by_id(store.load()) == by_id(keys)
 
     def test_destroys_what_it_is_told_and_no_more(self, store: KeyStore) -> None:
         keys = [a_key() for _ in range(4)]
-        store.put(keys)
-        store.destroy([keys[1].id, secrets.token_bytes(16)])
+        store.change(keys)
+        store.change([], [keys[1].id, secrets.token_bytes(16)])
         assert by_id(store.load()) == by_id([keys[0], *keys[2:]])
+
+    def test_adds_and_removes_in_one_step_also_under_the_same_id(self, store: KeyStore) -> None:
+        keys = [a_key() for _ in range(4)]
+        store.change(keys)
+        other, again = a_key(), replace(keys[0], epoch=2, wrapped=secrets.token_bytes(40))
+        store.change([other, again], [keys[0].id, keys[1].id])
+        assert by_id(store.load()) == by_id([again, other, *keys[2:]])
 
     def test_replaces_everything(self, store: KeyStore) -> None:
         keys = [a_key() for _ in range(3)]
-        store.put(keys)
+        store.change(keys)
         renewed = [WrappedKey(key.id, key.kind, 2, secrets.token_bytes(300)) for key in keys]
-        store.replace(renewed)
-        assert by_id(store.load()) == by_id(renewed)
+        for rows in (renewed, [*keys, *renewed[:0]], renewed):
+            store.replace(iter(rows))
+            assert by_id(store.load()) == by_id(rows)
+        store.change([a_key()], [keys[0].id])
+        assert len(store.load()) == len(keys)
 
 
 class TestSqlite:
     def test_is_there_again_after_reopening(self, file: Path) -> None:
         keys = [a_key() for _ in range(200)]
-        SqliteKeyStore.create(file).put(keys)
+        SqliteKeyStore.create(file).change(keys)
         assert by_id(SqliteKeyStore(file).load()) == by_id(keys)
 
     def test_is_its_owner_s_alone(self, file: Path) -> None:
@@ -70,18 +81,83 @@ class TestSqlite:
     def test_leaves_no_byte_of_a_destroyed_key(self, file: Path, way: str) -> None:
         store = SqliteKeyStore.create(file)
         keys = [a_key() for _ in range(400)]
-        store.put(keys)
+        store.change(keys)
         doomed = keys[::3]
         kept = [key for key in keys if key not in doomed]
         assert all(occurs(file.parent, key.wrapped[:24]) for key in keys)
         if way == "destroy":
-            store.destroy([key.id for key in doomed])
+            store.change([], [key.id for key in doomed])
         else:
             store.replace(kept)
         for key in doomed:
             pieces = [key.wrapped[at : at + 16] for at in range(0, 300, 50)]
             assert not any(occurs(file.parent, piece) for piece in [key.id, *pieces])
         assert by_id(store.load()) == by_id(kept)
+
+    @pytest.mark.parametrize("step", ["link", "replace", "wipe"])
+    def test_a_replacement_that_a_crash_cut_short_leaves_one_keyring(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch, step: str
+    ) -> None:
+        store = SqliteKeyStore.create(file)
+        old, new = ([a_key(epoch) for _ in range(400)] for epoch in (1, 2))
+        store.change(old)
+
+        def die(*_: object, **__: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as crash:
+            # A killed process clears nothing away either.
+            crash.setattr(SqliteKeyStore, "_clear_away", lambda _: None)
+            if step == "wipe":
+                store.replace(new)
+            else:
+                crash.setattr(*{"link": (os, "link"), "replace": (Path, "replace")}[step], die)
+                with pytest.raises(KeyboardInterrupt):
+                    store.replace(new)
+        in_force, other = (new, old) if step == "wipe" else (old, new)
+        assert all(occurs(file.parent, key.wrapped[:24]) for key in other)
+        assert by_id(SqliteKeyStore(file).load()) == by_id(in_force)
+        assert not any(occurs(file.parent, key.wrapped[:24]) for key in other)
+        assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+    def test_a_full_disk_changes_nothing_and_can_be_got_over(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = SqliteKeyStore.create(file)
+        keys = [a_key() for _ in range(400)]
+        store.change(keys)
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as disk:
+            disk.setattr(os, "link", full)
+            with pytest.raises(Unavailable) as refused:
+                store.replace([a_key(2)])
+        assert refused.value.code == "keyring-unwritable"
+        assert by_id(store.load()) == by_id(keys)
+        assert [path.name for path in file.parent.iterdir()] == [file.name]
+        store.replace(keys[:3])
+        assert by_id(store.load()) == by_id(keys[:3])
+
+    def test_nothing_is_built_on_a_replacement_whose_sync_failed(
+        self, file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = SqliteKeyStore.create(file)
+        store.change([a_key()])
+        new = [a_key(2)]
+
+        def fail(path: Path) -> None:
+            if path == file.parent:
+                raise OSError(errno.EIO, "Input/output error")
+
+        with monkeypatch.context() as disk:
+            disk.setattr(keystore, "sync", fail)
+            with pytest.raises(Unavailable):
+                store.replace(new)
+        with pytest.raises(Unavailable):
+            store.change([a_key(2)])
+        assert by_id(SqliteKeyStore(file).load()) == by_id(new)
 
     def test_a_missing_or_second_file_is_an_error_of_the_home(self, file: Path) -> None:
         with pytest.raises(HomeError) as missing:
@@ -96,7 +172,7 @@ class TestSqlite:
     @pytest.mark.parametrize("at", [0, 20, 100, 4096, 4100, 9000])
     def test_damage_is_seen(self, file: Path, at: int) -> None:
         store = SqliteKeyStore.create(file)
-        store.put([a_key() for _ in range(50)])
+        store.change([a_key() for _ in range(50)])
         store.close()
         data = bytearray(file.read_bytes())
         data[at : at + 16] = secrets.token_bytes(16)
@@ -112,76 +188,6 @@ class TestSqlite:
         else:
             assert seen.code == "keyring-damaged"
             assert seen.details["damaged"] == [f"{file.parent.name}/{file.name}"]
-
-
-@pytest.fixture(params=["memory", "file"])
-def new_provider(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], KeyProvider]:
-    def make() -> KeyProvider:
-        if request.param == "memory":
-            return MemoryKeyProvider()
-        return FileKeyProvider.create(tmp_path / secrets.token_hex(4))
-
-    return make
-
-
-class TestEveryProvider:
-    def test_unwraps_what_it_wrapped(self, new_provider: Callable[[], KeyProvider]) -> None:
-        provider, key = new_provider(), secrets.token_bytes(32)
-        wrapped = provider.wrap(key, b"context")
-        assert key not in wrapped
-        assert provider.unwrap(wrapped, b"context") == key
-
-    def test_refuses_everything_else(self, new_provider: Callable[[], KeyProvider]) -> None:
-        provider, key = new_provider(), secrets.token_bytes(32)
-        wrapped = provider.wrap(key, b"context")
-        tampered = wrapped[:-1] + bytes([wrapped[-1] ^ 1])
-        for holder, sealed, context in [
-            (new_provider(), wrapped, b"context"),
-            (provider, wrapped, b"elsewhere"),
-            (provider, tampered, b"context"),
-        ]:
-            with pytest.raises(HomeError) as wrong:
-                holder.unwrap(sealed, context)
-            assert wrong.value.code == "root-key-wrong"
-
-
-class TestRootKeyFile:
-    def test_is_its_owner_s_alone_and_opens_again(self, tmp_path: Path) -> None:
-        path = tmp_path / "root.key"
-        wrapped = FileKeyProvider.create(path).wrap(bytes(32), b"")
-        assert stat.S_IMODE(path.stat().st_mode) == 0o600
-        assert FileKeyProvider(path).unwrap(wrapped, b"") == bytes(32)
-
-    @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660])
-    def test_is_refused_when_others_can_read_it(self, tmp_path: Path, mode: int) -> None:
-        path = tmp_path / "root.key"
-        FileKeyProvider.create(path)
-        path.chmod(mode)
-        assert code_of(path) == "root-key-readable"
-
-    def test_is_never_overwritten(self, tmp_path: Path) -> None:
-        path = tmp_path / "root.key"
-        FileKeyProvider.create(path)
-        before = path.read_bytes()
-        with pytest.raises(HomeError) as second:
-            FileKeyProvider.create(path)
-        assert second.value.code == "root-key-exists"
-        assert path.read_bytes() == before
-
-    def test_missing_linked_or_cut_is_an_error(self, tmp_path: Path) -> None:
-        path, link = tmp_path / "root.key", tmp_path / "link"
-        assert code_of(path) == "root-key-missing"
-        FileKeyProvider.create(path)
-        link.symlink_to(path)
-        assert code_of(link) == "root-key-missing"
-        os.truncate(path, 31)
-        assert code_of(path) == "root-key-wrong"
-
-
-def code_of(path: Path) -> str:
-    with pytest.raises(HomeError) as refused:
-        FileKeyProvider(path)
-    return refused.value.code
 
 
 def occurs(folder: Path, needle: bytes) -> bool:

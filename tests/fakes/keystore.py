@@ -1,37 +1,37 @@
-"""A key store and a root key in memory, as plain as their ports."""
+"""A key store and root keys in memory, as plain as their ports."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from memory_fabric.core.errors import HomeError
-from memory_fabric.core.ports import WrappedKey
+from memory_fabric.core.errors import HomeError, InputError
+from memory_fabric.core.key_ports import RootKey, WrappedKey
+
+ROOT = RootKey("memory", "00" * 8, datetime(2026, 3, 1, tzinfo=UTC))
 
 
 class MemoryKeyStore:
-    """Port ``KeyStore``; ``puts`` counts durable writes."""
+    """Port ``KeyStore``; ``changes`` counts durable writes."""
 
     def __init__(self) -> None:
         self.entries: dict[bytes, WrappedKey] = {}
-        self.puts = 0
+        self.changes = 0
 
     def load(self) -> list[WrappedKey]:
         return list(self.entries.values())
 
-    def put(self, keys: Sequence[WrappedKey]) -> None:
-        self.puts += 1
-        self.entries |= {key.id: key for key in keys}
+    def change(self, add: Sequence[WrappedKey], remove: Sequence[bytes] = ()) -> None:
+        self.changes += 1
+        kept = {key: entry for key, entry in self.entries.items() if key not in set(remove)}
+        self.entries = kept | {row.id: row for row in add}
 
-    def destroy(self, ids: Sequence[bytes]) -> None:
-        for key_id in ids:
-            self.entries.pop(key_id, None)
-
-    def replace(self, keys: Sequence[WrappedKey]) -> None:
-        self.entries = {key.id: key for key in keys}
+    def replace(self, rows: Iterable[WrappedKey]) -> None:
+        self.entries = {row.id: row for row in rows}
 
 
 class MemoryKeyProvider:
@@ -49,3 +49,27 @@ class MemoryKeyProvider:
             return self._cipher.decrypt(wrapped[:12], wrapped[12:], context)
         except InvalidTag:
             raise HomeError("root-key-wrong", "Another root key.") from None
+
+
+class MemoryRootKeys:
+    """Port ``RootKeys``, with ``ROOT`` made."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, MemoryKeyProvider] = {ROOT.id: MemoryKeyProvider()}
+
+    def check(self, root: RootKey) -> None:
+        if root.provider != ROOT.provider:
+            raise InputError("key-provider-unknown", "There is no such kind.")
+
+    def create(self, root: RootKey, passphrase: str | None = None) -> None:
+        if root.id in self.made:
+            raise HomeError("root-key-exists", "There is such a root key.")
+        self.made[root.id] = MemoryKeyProvider()
+
+    def open(self, root: RootKey, passphrase: str | None = None) -> MemoryKeyProvider:
+        if root.id not in self.made:
+            raise HomeError("root-key-missing", "There is no such root key.")
+        return self.made[root.id]
+
+    def destroy(self, root: RootKey) -> None:
+        self.made.pop(root.id, None)

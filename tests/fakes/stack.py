@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
 from memory_fabric.core.records import SealedRecord
@@ -34,6 +35,9 @@ class MemoryStack:
         versions = (record.version for record in self._records.values())
         columns = (version.to_bytes(8, "little") for version in versions)
         return b"".join(self._records), b"".join(columns)
+
+    def epochs(self) -> dict[int, int]:
+        return dict(Counter(record.epoch for record in self._records.values()))
 
     def scan(self) -> Iterator[list[SealedRecord]]:
         records = list(self._records.values())

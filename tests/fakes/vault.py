@@ -15,7 +15,8 @@ from memory_fabric.core.records import SealedRecord
 from memory_fabric.gate.permits import Mint, Opened, Permit
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.vault import Vault
-from tests.fakes.keystore import MemoryKeyProvider, MemoryKeyStore
+from tests.fakes.clock import ManualClock
+from tests.fakes.keystore import ROOT, MemoryKeyStore, MemoryRootKeys
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=5)
@@ -48,19 +49,20 @@ def a_memory(*subjects: str, text: str = "tea at four", name: str = "m-1", **fie
 
 
 class Bench:
-    """A vault with its keyring, store, provider and mint at hand."""
+    """A vault with its keyring, store, root keys, clock and mint at hand."""
 
     def __init__(self, site_id: str = "fra-1") -> None:
         self.store = MemoryKeyStore()
-        self.provider = MemoryKeyProvider()
+        self.roots = MemoryRootKeys()
+        self.clock = ManualClock(NOON)
         self.mint = Mint()
         self.site_id = site_id
-        self.keyring = Keyring.create(self.store, self.provider, site_id)
+        self.keyring = Keyring.create(self.store, self.roots, ROOT, site_id, self.clock)
         self.vault = Vault(self.keyring, self.mint)
 
     def reopen(self) -> None:
         """The same site in another process."""
-        self.keyring = Keyring.open(self.store, self.provider, self.site_id)
+        self.keyring = Keyring.open(self.store, self.roots, self.site_id, self.clock)
         self.vault = Vault(self.keyring, self.mint)
 
     def permit(

@@ -35,7 +35,7 @@ from memory_fabric.vault.packages import Package, Packages
 from memory_fabric.vault.vault import Vault
 from tests.fakes.clock import ManualClock
 from tests.fakes.embedder import HashEmbedder
-from tests.fakes.keystore import MemoryKeyProvider, MemoryKeyStore
+from tests.fakes.keystore import ROOT, MemoryKeyStore, MemoryRootKeys
 from tests.fakes.ledger import MemoryLedger
 from tests.fakes.search import DIM, BruteSearchCopy
 from tests.fakes.snapshots import MemorySnapshots
@@ -98,7 +98,7 @@ def a_node(destination: Site, stored: list[Label]) -> Node:
     )  # fmt: skip
     roster = Roster(1, {"here": me, "there": destination})
     signer, unsealer = Signer(HERE.signing_secret), Unsealer(HERE.sealing_secret)
-    keyring = Keyring.create(MemoryKeyStore(), MemoryKeyProvider(), "here")
+    keyring = Keyring.create(MemoryKeyStore(), MemoryRootKeys(), ROOT, "here", clock)
     tenants = {name: Tenant(name, "care") for name in ("acme", "globex")}
     classes = tuple(dict.fromkeys(label.label_class for label in stored))
     node = Node(

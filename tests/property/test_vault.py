@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from memory_fabric.adapters.keystore import SqliteKeyStore
 from memory_fabric.adapters.lance import LanceStack
-from memory_fabric.adapters.rootkey import FileKeyProvider
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.labels import Consent, DataClass, Label
 from memory_fabric.core.memory import Memory, MemoryType
@@ -23,6 +22,8 @@ from memory_fabric.core.records import SealedRecord
 from memory_fabric.gate.permits import Mint
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.vault import Vault
+from tests.fakes.clock import ManualClock
+from tests.fakes.keystore import ROOT, MemoryRootKeys
 from tests.fakes.vault import Bench, a_memory
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=80)
@@ -169,8 +170,10 @@ def test_no_file_of_a_home_shows_text_subject_or_vector(
     mint = Mint()
     keyring = Keyring.create(
         SqliteKeyStore.create(home / "keyring.db"),
-        FileKeyProvider.create(home / "root.key"),
+        MemoryRootKeys(),
+        ROOT,
         "fra-1",
+        ManualClock(),
     )
     vault, stack = Vault(keyring, mint), LanceStack.create(home / "stack")
     needles: list[bytes] = []

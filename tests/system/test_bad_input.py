@@ -362,6 +362,8 @@ def test_half_a_home_is_named(path: Path, part: str) -> None:
     run = cli(path, "site", "status")
     if part == "site.toml":
         assert (run.code, run.json["code"]) == (1, "home-missing")
+    elif part == "keys/root.key":
+        assert (run.code, run.json["code"]) == (1, "root-key-missing")
     else:
         assert (run.code, run.json["code"], run.json["missing"]) == (1, "home-incomplete", [part])
     (path.parent / "aside").rename(target)

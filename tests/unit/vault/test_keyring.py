@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 import threading
 from dataclasses import replace
@@ -9,9 +10,10 @@ from dataclasses import replace
 import pytest
 
 from memory_fabric.core.errors import HomeError, IntegrityViolated, NotFound
+from memory_fabric.vault.binding import bind, u64
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.snapshot import SnapshotKey
-from tests.fakes.keystore import MemoryKeyProvider, MemoryKeyStore
+from tests.fakes.keystore import ROOT, MemoryKeyStore, MemoryRootKeys
 from tests.fakes.vault import Bench
 
 
@@ -20,9 +22,9 @@ def bench() -> Bench:
     return Bench()
 
 
-def code_of(bench: Bench, provider: MemoryKeyProvider | None = None, site: str = "fra-1") -> str:
+def code_of(bench: Bench, roots: MemoryRootKeys | None = None, site: str = "fra-1") -> str:
     with pytest.raises((HomeError, IntegrityViolated)) as refused:
-        Keyring.open(bench.store, provider or bench.provider, site)
+        Keyring.open(bench.store, roots or bench.roots, site, bench.clock)
     return refused.value.code
 
 
@@ -51,10 +53,10 @@ def test_tenants_share_no_subject_s_key(bench: Bench) -> None:
 
 
 def test_many_new_keys_are_one_durable_write(bench: Bench) -> None:
-    before = bench.store.puts
+    before = bench.store.changes
     bench.keyring.ensure(("acme", f"s{i}") for i in range(500))
     bench.keyring.ensure(("acme", f"s{i}") for i in range(500))
-    assert bench.store.puts == before + 1
+    assert bench.store.changes == before + 1
 
 
 def test_a_missing_key_is_not_made_in_passing(bench: Bench) -> None:
@@ -84,15 +86,15 @@ def test_threads_that_ask_at_once_get_one_key(bench: Bench) -> None:
 
 class TestOpening:
     def test_needs_the_right_root_key_and_site(self, bench: Bench) -> None:
-        assert code_of(bench, MemoryKeyProvider()) == "root-key-wrong"
+        assert code_of(bench, MemoryRootKeys()) == "root-key-wrong"
         assert code_of(bench, site="lon-1") == "root-key-wrong"
 
     def test_needs_a_keyring_and_makes_no_second_one(self, bench: Bench) -> None:
         with pytest.raises(HomeError) as missing:
-            Keyring.open(MemoryKeyStore(), bench.provider, "fra-1")
+            Keyring.open(MemoryKeyStore(), bench.roots, "fra-1", bench.clock)
         assert missing.value.code == "keyring-missing"
         with pytest.raises(HomeError) as second:
-            Keyring.create(bench.store, bench.provider, "fra-1")
+            Keyring.create(bench.store, bench.roots, ROOT, "fra-1", bench.clock)
         assert second.value.code == "keyring-exists"
 
     @pytest.mark.parametrize("field", ["id", "kind", "epoch", "first", "last", "cut"])
@@ -102,7 +104,7 @@ class TestOpening:
             wrapped = entry.wrapped
             changed = {
                 "id": replace(entry, id=secrets.token_bytes(16)),
-                "kind": replace(entry, kind="epoch" if entry.kind == "key" else "key"),
+                "kind": replace(entry, kind="epoch" if entry.kind != "epoch" else "keys"),
                 "epoch": replace(entry, epoch=entry.epoch + 1),
                 "first": replace(entry, wrapped=bytes([wrapped[0] ^ 1]) + wrapped[1:]),
                 "last": replace(entry, wrapped=wrapped[:-1] + bytes([wrapped[-1] ^ 1])),
@@ -113,17 +115,33 @@ class TestOpening:
             bench.store.entries[key_id] = entry
         bench.reopen()
 
-    def test_sees_swapped_entries_and_a_missing_table_key(self, bench: Bench) -> None:
-        (ada,) = bench.keyring.subject_keys("acme", ["ada"], create=True)
-        table = next(
-            entry for entry in bench.store.load() if entry.kind == "key" and entry.id != ada.id
-        )
+    def test_sees_swapped_missing_and_repeated_rows(self, bench: Bench) -> None:
+        bench.keyring.subject_keys("acme", ["ada"], create=True)
+        bench.keyring.subject_keys("acme", ["bob"], create=True)
         both = dict(bench.store.entries)
-        bench.store.entries[ada.id] = replace(both[ada.id], wrapped=table.wrapped)
+        ada, bob = (entry for entry in both.values() if entry.kind == "keys")
+        own = next(entry for entry in both.values() if entry.kind == "secrets")
+        for changed in (
+            both | {ada.id: replace(ada, wrapped=bob.wrapped)},
+            both | {ada.id: replace(ada, wrapped=own.wrapped)},
+            {key_id: entry for key_id, entry in both.items() if key_id != own.id},
+        ):
+            bench.store.entries = changed
+            assert code_of(bench) == "keyring-damaged"
+
+    def test_sees_a_row_of_before_an_erasure_beside_the_one_of_after(self, bench: Bench) -> None:
+        (ada,) = bench.keyring.subject_keys("acme", ["ada"], create=True)
+        before = dict(bench.store.entries)
+        bench.keyring.destroy_keys([ada.id])
+        bench.store.entries |= before
         assert code_of(bench) == "keyring-damaged"
-        bench.store.entries = both
-        del bench.store.entries[table.id]
-        assert code_of(bench) == "keyring-damaged"
+
+    def test_refuses_a_keyring_of_another_format(self, bench: Bench) -> None:
+        (entry,) = (entry for entry in bench.store.load() if entry.kind == "epoch")
+        older = entry.wrapped[-92:-32]  # as version 1 had it: no header
+        checksum = hashlib.sha256(bind(entry.id, u64(entry.epoch), older)).digest()
+        bench.store.entries = {entry.id: replace(entry, wrapped=older + checksum)}
+        assert code_of(bench) == "keyring-format"
 
 
 class TestAtRest:
@@ -132,8 +150,8 @@ class TestAtRest:
         bench.keyring.tenant_key("zqx-tenant", create=True)
         bench.keyring.destroy_keys(bench.keyring.key_ids("acme", "zqx-subject"))
         entries = bench.store.load()
-        assert {entry.kind for entry in entries} == {"epoch", "key"}
-        assert len({len(entry.wrapped) for entry in entries if entry.kind == "key"}) == 1
+        assert {entry.kind for entry in entries} == {"epoch", "secrets", "keys"}
+        assert len({len(entry.wrapped) for entry in entries if entry.kind == "keys"}) == 1
         assert not any(b"zqx" in entry.wrapped for entry in entries)
 
     def test_no_repr_shows_a_key_or_a_name(self, bench: Bench) -> None:
@@ -156,31 +174,42 @@ class TestDestroying:
             assert not bench.keyring.knows("acme", "ada")
             assert bench.keyring.subjects("acme") == ["bob"]
             bench.reopen()
-        assert ada.id not in bench.store.entries
-        del bench.store.entries[bob.id]
+        lost = next(entry for entry in bench.store.load() if entry.kind == "keys")
+        del bench.store.entries[lost.id]
         bench.reopen()
-        with pytest.raises(IntegrityViolated) as lost:
-            bench.keyring.by_id(bob.id)
-        assert lost.value.code == "keyring-damaged"
+        with pytest.raises(IntegrityViolated) as damaged:
+            [bench.keyring.by_id(key.id) for key in (ada, bob)]
+        assert damaged.value.code == "keyring-damaged"
 
-    def test_that_a_crash_cut_short_is_ended_by_opening(
+    def test_that_cannot_be_written_changes_nothing(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         (ada,) = bench.keyring.subject_keys("acme", ["ada"], create=True)
 
-        def die(ids: object) -> None:
-            raise KeyboardInterrupt
+        def fail(*_: object) -> None:
+            raise OSError("no room")
 
-        with monkeypatch.context() as crash:
-            crash.setattr(bench.store, "destroy", die)
-            with pytest.raises(KeyboardInterrupt):
+        with monkeypatch.context() as full:
+            full.setattr(bench.store, "change", fail)
+            with pytest.raises(OSError, match="room"):
                 bench.keyring.destroy_keys([ada.id])
-        assert ada.id in bench.store.entries
-        bench.keyring.subject_keys("acme", ["ada"], create=True)
+        assert bench.keyring.by_id(ada.id) == ada
         bench.reopen()
-        assert bench.keyring.by_id(ada.id) is None
-        assert bench.keyring.key_ids("acme", "ada") != [ada.id]
-        assert ada.id not in bench.store.entries
+        assert bench.keyring.by_id(ada.id) == ada
+
+    @pytest.mark.parametrize("renewed", [False, True])
+    def test_takes_one_of_many_in_a_row(self, bench: Bench, renewed: bool) -> None:
+        names = [f"s{number}" for number in range(2500)]
+        keys = {key.name: key for key in bench.keyring.subject_keys("acme", names, create=True)}
+        if renewed:
+            bench.keyring.renew_epoch()
+        gone = {"s0", "s1023", "s1024", "s2499"}
+        assert bench.keyring.destroy_keys(keys[name].id for name in gone) == 4
+        for _ in range(2):
+            assert bench.keyring.subjects("acme") == sorted(set(names) - gone)
+            for name, key in keys.items():
+                assert bench.keyring.by_id(key.id) == (None if name in gone else key)
+            bench.reopen()
 
     def test_takes_subjects_keys_only(self, bench: Bench) -> None:
         tenant = bench.keyring.tenant_key("acme", create=True)
@@ -215,6 +244,23 @@ class TestCommitments:
 
 
 class TestSecrets:
+    def test_of_snapshots_can_be_replaced_and_destroyed(self, bench: Bench) -> None:
+        first, second = SnapshotKey.new(), SnapshotKey.new()
+        bench.keyring.add_snapshot_key(first)
+        bench.keyring.add_snapshot_key(second)
+        bench.reopen()
+        assert bench.keyring.snapshot_key(first.id) == first
+        bench.keyring.drop_snapshot_keys(keep=second.id)
+        bench.keyring.renew_epoch()
+        bench.reopen()
+        assert bench.keyring.snapshot_key(first.id) is None
+        assert bench.keyring.snapshot_key(second.id) == second
+        bench.keyring.drop_snapshot_keys()
+        bench.keyring.drop_snapshot_keys()
+        bench.reopen()
+        assert bench.keyring.snapshot_key(second.id) is None
+        assert second.key.hex() not in repr(second)
+
     def test_are_kept_and_never_overwritten(self, bench: Bench) -> None:
         bench.keyring.add_secret("signing", b"s" * 96)
         bench.reopen()
@@ -243,6 +289,16 @@ class TestRenewing:
         for key in keys:
             assert bench.keyring.by_id(key.id) == (None if key.name == "cy" else key)
 
+    def test_brings_many_single_writes_together(self, bench: Bench) -> None:
+        for number in range(300):
+            bench.keyring.ensure([("acme", f"s{number}")])
+        assert len(bench.store.entries) < 100
+        bench.reopen()
+        bench.keyring.renew_epoch()
+        assert len(bench.store.entries) == 3
+        bench.reopen()
+        assert len(bench.keyring.subjects("acme")) == 300
+
     def test_that_fails_changes_nothing(
         self, bench: Bench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -257,21 +313,3 @@ class TestRenewing:
         bench.reopen()
         assert bench.keyring.epoch == 1
         assert bench.keyring.knows("acme", "ada")
-
-
-def test_the_key_of_a_snapshot_is_kept_replaced_and_destroyed(bench: Bench) -> None:
-    one, two = SnapshotKey.new(), SnapshotKey.new()
-    bench.keyring.add_snapshot_key(one)
-    bench.keyring.add_snapshot_key(two)
-    bench.keyring.renew_epoch()
-    bench.reopen()
-    assert bench.keyring.snapshot_key(one.id) == one
-    bench.keyring.drop_snapshot_keys(keep=two.id)
-    bench.reopen()
-    assert bench.keyring.snapshot_key(one.id) is None
-    assert bench.keyring.snapshot_key(two.id) == two
-    bench.keyring.drop_snapshot_keys()
-    bench.keyring.drop_snapshot_keys()
-    bench.reopen()
-    assert bench.keyring.snapshot_key(two.id) is None
-    assert two.key.hex() not in repr(two)

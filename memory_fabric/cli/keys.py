@@ -1,0 +1,80 @@
+"""``keys``: how old the site's keys are, and putting others in their place."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from memory_fabric.cli.session import session
+
+commands = typer.Typer(help="The site's keys.", no_args_is_help=True)
+
+
+@commands.command("status")
+def status(context: typer.Context) -> None:
+    """Kind and age of root and epoch key, and what stands under which."""
+    run = session(context)
+    told = run.run("keys_status")
+    if run.output.as_json:
+        run.output.json(told)
+        return
+    root, epoch, keys = told["root"], told["epoch"], told["keys"]
+    rows: list[tuple[str, Any]] = [
+        ("root key", f"{root['provider']}, made {_since(root)}"),
+        ("epoch", f"{epoch['number']}, made {_since(epoch)}"),
+        ("keys", ", ".join(f"{count} {kind}" for kind, count in keys.items())),
+        ("keyring", _by_epoch(told["rows"], "rows")),
+        ("records", _by_epoch(told["records"], "sealed") or "none"),
+    ]
+    rows += [
+        ("warning", f"An old root key ({left['provider']}) could not be destroyed yet.")
+        for left in told["to_destroy"]
+    ]
+    run.output.table("Keys", ("", ""), rows)
+
+
+@commands.command("rotate")
+def rotate(
+    context: typer.Context,
+    root: Annotated[bool, typer.Option("--root", help="A new root key; the old one goes.")] = False,
+    epoch: Annotated[
+        bool, typer.Option("--epoch", help="Seal all keys anew under a fresh epoch key.")
+    ] = False,
+    to: Annotated[
+        str | None, typer.Option(help="Kind of the new root key: file, passphrase, pkcs11, ...")
+    ] = None,
+    new_passphrase_fd: Annotated[
+        int | None, typer.Option(help="Read the new passphrase from this descriptor.")
+    ] = None,
+) -> None:
+    """Put new keys in the place of those in force, while the site goes on. Without an option the
+    epoch key.
+    """
+    run = session(context)
+    root = root or to is not None
+    with run.calls() as call:
+        kind = to or (call("keys_status")["root"]["provider"] if root else "")
+        given = run.asker.new(new_passphrase_fd) if kind == "passphrase" else None
+        done = call("keys_rotate", root=root, epoch=epoch or not root, to=to, passphrase=given)
+    if run.output.as_json:
+        run.output.json(done)
+        return
+    run.output.say(
+        f"In force: a root key of kind {done['provider']}, epoch {done['epoch']}.", "green"
+    )
+    if done["to_destroy"]:
+        run.output.say(
+            f"Out of reach and not destroyed: root key of kind {', '.join(done['to_destroy'])}. "
+            "Opening the home tries again.",
+            "yellow",
+        )
+    run.output.say(f"receipt {done['receipt']}", "dim")
+
+
+def _since(told: dict[str, Any]) -> str:
+    return f"{told['made_at'][:10]}, {told['days']} days ago"
+
+
+def _by_epoch(counts: dict[str, int], what: str) -> str:
+    return ", ".join(f"{count} {what} in epoch {epoch}" for epoch, count in counts.items())
