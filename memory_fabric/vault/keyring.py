@@ -35,8 +35,8 @@ from memory_fabric.vault.epoch import EpochKey, keyring_damaged
 from memory_fabric.vault.keytable import HeldKey, KeyTable, Kind, Owner, packed, size_of
 from memory_fabric.vault.rotation import RootRotation
 from memory_fabric.vault.rows import Plain, SealedRows
-from memory_fabric.vault.snapshot import SnapshotKey
 from memory_fabric.vault.sitesecrets import TABLE, EscrowNote, Secrets, snapshot_name
+from memory_fabric.vault.snapshot import SnapshotKey
 
 PACK = 1024
 """Keys in one row at most."""
