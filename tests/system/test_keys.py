@@ -30,7 +30,7 @@ def test_status_shows_ages_and_coverage_and_no_names(path: Path) -> None:
         remember(home, "Ada likes coffee.", "Ada")
     told = status(path)
     assert told["root"]["provider"] == "file"
-    assert told["epoch"] == {**told["epoch"], "number": 1, "days": 0}
+    assert told["epoch"] == {**told["epoch"], "number": 2, "days": 0}  # renewed after the erasure
     assert told["keys"] == {"tenants": 0, "subjects": 1, "destroyed": 1, "site": 4, "snapshots": 0}
     assert told["records"] == {"1": 1}
     assert told["to_destroy"] == []
