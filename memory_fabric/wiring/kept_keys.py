@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.keystore import SqliteKeyStore
-from memory_fabric.adapters.rootkey import FileKeyProvider
+from memory_fabric.adapters.rootkeys import ProvidedRootKeys, nobody_to_ask
+from memory_fabric.config import load_settings
 from memory_fabric.core.errors import HomeError
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.wiring.paths import Paths
 
 
-def keys_of(folder: Path, paths: Paths, site: str) -> Keyring:
+def keys_of(
+    folder: Path, paths: Paths, site: str, ask: Callable[[str], str] = nobody_to_ask
+) -> Keyring:
     """Copy the keys of a home whose stack or ledger is lost."""
-    for name in (paths.root_key.name, paths.keyring.name):
-        if not (folder / name).is_file():
-            raise HomeError("root-key-missing", f"There is no {name} in {folder}.", "Name keys/.")
-        shutil.copyfile(folder / name, paths.root_key.parent / name)
-        (paths.root_key.parent / name).chmod(0o600)
-    store = SqliteKeyStore(paths.keyring)
-    return Keyring.open(store, FileKeyProvider(paths.root_key), site)
+    if not (folder / paths.keyring.name).is_file():
+        raise HomeError(
+            "keyring-missing", f"There is no {paths.keyring.name} in {folder}.", "Name keys/."
+        )
+    for path in (folder / paths.keyring.name, *folder.glob("root.*")):
+        shutil.copyfile(path, paths.keys / path.name)
+        (paths.keys / path.name).chmod(0o600)
+    beside = folder.parent / paths.settings.name
+    settings = load_settings(beside).keys if beside.exists() else {}
+    roots = ProvidedRootKeys(site, paths.keys, settings, ask)
+    return Keyring.open(SqliteKeyStore(paths.keyring), roots, site, SystemClock())

@@ -80,7 +80,7 @@ def restore_home(
     building = Paths(path.parent / f".{path.name}.{secrets.token_hex(4)}.partial")
     building.root.mkdir(mode=0o700)
     try:
-        for part in (building.root_key.parent, building.lock.parent):
+        for part in (building.keys, building.lock.parent):
             part.mkdir(mode=0o700)
         site = _site_named(store, asked)
         signer = Signer(keys(building, site).secret(SIGNING_SECRET))
