@@ -11,6 +11,7 @@ from pathlib import Path
 os.environ.setdefault("RUST_LOG", "error")  # read once, when lancedb is loaded
 
 import lancedb
+import numpy as np
 import pyarrow as pa
 
 from memory_fabric.adapters.lance_compaction import FRAGMENT_ROWS, Compactor, Halt, never
@@ -288,15 +289,22 @@ def _where(rids: Sequence[bytes]) -> str:
 
 
 def _to_arrow(records: Sequence[SealedRecord]) -> pa.Table:
-    return pa.table(
-        [
-            pa.array([record.rid for record in records], _SCHEMA.field("rid").type),
-            pa.array([record.version for record in records], pa.int64()),
-            pa.array([record.epoch for record in records], pa.int64()),
-            pa.array([record.blob for record in records], pa.large_binary()),
-        ],
-        schema=_SCHEMA,
-    )
+    """The records as columns, laid end to end: that takes half the time of handing over each."""
+    blobs = [record.blob for record in records]
+    ends = np.fromiter(map(len, blobs), np.int64, len(blobs)).cumsum()
+    columns = [
+        (b"".join([record.rid for record in records]),),
+        (np.fromiter((record.version for record in records), np.int64, len(records)),),
+        (np.fromiter((record.epoch for record in records), np.int64, len(records)),),
+        (np.concatenate([np.zeros(1, np.int64), ends]), b"".join(blobs)),
+    ]
+    arrays = [
+        pa.Array.from_buffers(
+            field.type, len(records), [None, *(pa.py_buffer(buffer) for buffer in buffers)]
+        )
+        for field, buffers in zip(_SCHEMA, columns, strict=True)
+    ]
+    return pa.table(arrays, schema=_SCHEMA)
 
 
 def _from_arrow(rows: pa.Table | pa.RecordBatch) -> list[SealedRecord]:

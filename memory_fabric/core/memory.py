@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from json.encoder import encode_basestring
 from typing import Any
 
 from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import Label
 
+_moment = lru_cache(maxsize=64)(datetime.isoformat)  # memories stored together share theirs
 _to_json = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 MAX_TEXT = 32_768
 """Characters of a memory's text at most."""
@@ -93,7 +95,7 @@ class Memory:
         return (
             f'{{"id":{encode_basestring(self.id)},"text":{encode_basestring(self.text)},'
             f'"embedder":{encode_basestring(self.embedder)},"label":{self.label.json_text()},'
-            f'"memory_type":"{self.memory_type.value}","created_at":"{self.created_at.isoformat()}",'
+            f'"memory_type":"{self.memory_type.value}","created_at":"{_moment(self.created_at)}",'
             f'"valid_at":{valid_at},"metadata":{metadata}{leased}}}'
         )
 

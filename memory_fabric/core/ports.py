@@ -106,6 +106,10 @@ class SearchCopy(Protocol):
         """The row of a memory, without its text and vector (both empty)."""
         ...
 
+    def named(self, tenant: str, memory_ids: Sequence[str]) -> set[str]:
+        """Those of these ids that memories of the tenant have."""
+        ...
+
     def row(self, rid: bytes) -> IndexRow | None:
         """The row of a record, without its text and vector (both empty)."""
         ...

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from typing import NamedTuple
 
 from memory_fabric.core.labels import ClassState, Label
 from memory_fabric.core.memory import Leased, MemoryType, Vector
@@ -39,8 +40,7 @@ class SealedRecord:
         return hashlib.sha256(head + self.blob).digest()
 
 
-@dataclass(frozen=True)
-class CatalogEntry:
+class CatalogEntry(NamedTuple):
     """What the ledger knows of one sealed record."""
 
     rid: bytes
@@ -55,9 +55,8 @@ def records_root(records: Iterable[tuple[bytes, int, bytes]]) -> str:
         records: record id (16 bytes), version, SHA-256 of the sealed record (32 bytes); in any
             order.
     """
-    leaves = [
-        leaf_hash(rid + version.to_bytes(8, "big") + seal) for rid, version, seal in sorted(records)
-    ]
+    numbered = sorted(records)
+    leaves = [leaf_hash(rid + version.to_bytes(8, "big") + seal) for rid, version, seal in numbered]
     return root_of(leaves).hex()
 
 
@@ -81,7 +80,7 @@ class CatalogChange:
         touched = (*self.written, *self.removed)
         if not touched:
             return None
-        return records_root((item.rid, item.version, item.digest) for item in touched)
+        return records_root(touched)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Container, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 from memory_fabric.core.access import Requester
 from memory_fabric.core.drafts import Draft
@@ -17,7 +17,7 @@ from memory_fabric.core.errors import (
     MemoryFabricError,
 )
 from memory_fabric.core.labels import DataClass, Label
-from memory_fabric.core.memory import Memory
+from memory_fabric.core.memory import Memory, Vector
 from memory_fabric.core.receipt import Committed
 from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
@@ -87,36 +87,74 @@ def check_draft(
         ClassUndeclared: ``class-undeclared``.
         DuplicateId: ``id-duplicate``.
     """
-    label = label_for(node, requester, draft)
-    node.settings.tenant(label.tenant).check_floor(label)
-    node.settings.check_declared(label.label_class)
-    if draft.vector is not None:
-        if draft.embedder is None:
-            raise InputError(
-                "embedder-missing",
-                "An embedding comes without the id of its embedder.",
-                f"Name it; this site uses {node.embedder.id}.",
-            )
-        if draft.embedder != node.embedder.id:
-            raise EmbedderMismatch(
-                "embedder-mismatch",
-                "The embedding was made by another embedder than this site's.",
-                f"Leave it out, or embed with {node.embedder.id}.",
-            )
-        if len(draft.vector) != 4 * node.embedder.dim:
-            raise InputError(
-                "vector-dimension",
-                f"The embedding has {len(draft.vector) // 4} numbers; "
-                f"this site's embedder gives {node.embedder.dim}.",
-                "Send vectors of the named embedder.",
-            )
-    if draft.id is not None and draft.id in taken:
-        raise DuplicateId(
-            "id-duplicate", "An id occurs twice in one request.", "Send each id once."
-        )
-    if draft.id is not None and node.copy.find(label.tenant, draft.id) is not None:
+    (label,) = _labels(node, requester, [draft], taken)
+    if draft.id is not None and node.copy.named(label.tenant, [draft.id]):
         raise _exists()
     return label
+
+
+_ALIKE = attrgetter(
+    "data_class", "personal", "special", "purposes", "consent", "legal_hold", "expires_at"
+)
+
+
+def _labels(
+    node: Node, requester: Requester, drafts: Sequence[Draft], taken: Container[str] = ()
+) -> list[Label]:
+    """The drafts' labels. What many drafts have alike is made and checked once.
+
+    Raises:
+        InputError, ClassUndeclared, DuplicateId: with ``details['row']``.
+    """
+    labels: list[Label] = []
+    known: dict[tuple[object, bool], Label] = {}
+    ids: set[str] = set()
+    embedder, length = node.embedder.id, 4 * node.embedder.dim
+    try:
+        for draft in drafts:
+            alike = _ALIKE(draft), not draft.subjects
+            label = known.get(alike)
+            if label is None:
+                label = known[alike] = label_for(node, requester, draft)
+                node.settings.tenant(label.tenant).check_floor(label)
+                node.settings.check_declared(label.label_class)
+            vector = draft.vector
+            if vector is not None and (draft.embedder != embedder or len(vector) != length):
+                raise _unfit(node, draft.embedder, vector)
+            name = draft.id
+            if name is not None:
+                if name in ids or name in taken:
+                    raise DuplicateId(
+                        "id-duplicate", "An id occurs twice in one request.", "Send each id once."
+                    )
+                ids.add(name)
+            labels.append(label.about(draft.subjects))
+    except MemoryFabricError as error:
+        error.details.setdefault("row", len(labels))
+        raise
+    return labels
+
+
+def _unfit(node: Node, embedder: str | None, vector: Vector) -> MemoryFabricError:
+    """What is wrong with an embedding that is not one of this site's."""
+    if embedder is None:
+        return InputError(
+            "embedder-missing",
+            "An embedding comes without the id of its embedder.",
+            f"Name it; this site uses {node.embedder.id}.",
+        )
+    if embedder != node.embedder.id:
+        return EmbedderMismatch(
+            "embedder-mismatch",
+            "The embedding was made by another embedder than this site's.",
+            f"Leave it out, or embed with {node.embedder.id}.",
+        )
+    return InputError(
+        "vector-dimension",
+        f"The embedding has {len(vector) // 4} numbers; "
+        f"this site's embedder gives {node.embedder.dim}.",
+        "Send vectors of the named embedder.",
+    )
 
 
 @dataclass(frozen=True)
@@ -125,12 +163,12 @@ class _Wanted:
 
     Attributes:
         memories: complete, and not yet stored.
-        named: positions and ids of those whose id the caller chose.
+        chosen: ids that the caller chose: those that could be taken.
     """
 
     requester: Requester
     memories: Sequence[Memory]
-    named: Sequence[tuple[int, str]]
+    chosen: Sequence[str]
 
     def __len__(self) -> int:
         return len(self.memories)
@@ -145,12 +183,8 @@ def remember(node: Node, requester: Requester, drafts: Sequence[Draft]) -> Remem
     """
     if not drafts:
         raise InputError("nothing-to-do", "There is nothing to remember.", "Send a memory.")
-    labels: list[Label] = []
-    ids: dict[str, None] = {}
-    for row, draft in enumerate(drafts):
-        with _of_row(row):
-            labels.append(check_draft(node, requester, draft, ids))
-        ids[draft.id or secrets.token_hex(12)] = None
+    labels = _labels(node, requester, drafts)
+    ids = [secrets.token_hex(12) if draft.id is None else draft.id for draft in drafts]
     bare = [draft.text for draft in drafts if draft.vector is None]
     vectors = iter(node.embedder.embed(bare) if bare else [])
     now = node.clock.now()
@@ -168,27 +202,27 @@ def remember(node: Node, requester: Requester, drafts: Sequence[Draft]) -> Remem
         )
         for name, draft, label in zip(ids, drafts, labels, strict=True)
     ]
-    named = [(row, draft.id) for row, draft in enumerate(drafts) if draft.id is not None]
-    wanted = _Wanted(requester, memories, named)
+    chosen = [draft.id for draft in drafts if draft.id is not None]
+    wanted = _Wanted(requester, memories, chosen)
     committed = node.remembering.do(wanted, partial(_remember_together, node))
-    return Remembered(list(ids), committed.receipt.id)
+    return Remembered(ids, committed.receipt.id)
 
 
 def _remember_together(node: Node, group: Sequence[_Wanted]) -> list[Committed | Exception]:
     """Store what several callers want in one act; only who takes an id that is taken fails."""
     with pen(node):
-        refused: dict[int, Exception] = {}
+        refused: dict[int, DuplicateId] = {}
         taken: set[tuple[str, str]] = set()
         for place, wanted in enumerate(group):
             tenant = wanted.memories[0].label.tenant
-            try:
-                for row, name in wanted.named:
-                    with _of_row(row):
-                        if (tenant, name) in taken or node.copy.find(tenant, name) is not None:
-                            raise _exists()
-                taken |= {(tenant, name) for _, name in wanted.named}
-            except DuplicateId as error:
-                refused[place] = error
+            names = {(tenant, name) for name in wanted.chosen}
+            held = {(tenant, name) for name in node.copy.named(tenant, wanted.chosen)}
+            if clash := held | taken & names:
+                ids = [(tenant, memory.id) for memory in wanted.memories]
+                refused[place] = _exists()
+                refused[place].details["row"] = min(map(ids.index, clash))
+            else:
+                taken |= names
         good = [wanted for place, wanted in enumerate(group) if place not in refused]
         sealed = iter(node.vault.seal([memory for wanted in good for memory in wanted.memories]))
         acts = [
@@ -202,16 +236,6 @@ def _remember_together(node: Node, group: Sequence[_Wanted]) -> list[Committed |
         ]
         committed = iter(store(node, *acts) if acts else [])
     return [refused[place] if place in refused else next(committed) for place in range(len(group))]
-
-
-@contextmanager
-def _of_row(row: int) -> Iterator[None]:
-    """Errors say which of several drafts they are about."""
-    try:
-        yield
-    except MemoryFabricError as error:
-        error.details.setdefault("row", row)
-        raise
 
 
 def _exists() -> DuplicateId:

@@ -7,15 +7,19 @@ acknowledged; ``opening`` ends it, whole or absent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 from memory_fabric.core.access import Requester
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.lease import Lease
 from memory_fabric.core.memory import Memory
-from memory_fabric.core.receipt import Commit, Committed, Outcome
+from memory_fabric.core.receipt import Committed, Outcome
 from memory_fabric.core.records import CatalogChange, CatalogEntry, IndexRow, SealedRecord
 from memory_fabric.flows.node import Node
+
+MANY = 512
+"""Records from which on a thread of its own is worth while."""
 
 
 class Storing(NamedTuple):
@@ -39,25 +43,31 @@ def store(node: Node, *acts: Storing) -> list[Committed]:
     """
     records = [record for act in acts for record, _ in act.memories]
     node.unsettled = True
-    version = node.stack.write(records)
-    committed = node.ledger.commit_all([_to_commit(node, act, version) for act in acts])
+    with ThreadPoolExecutor(1) as beside:
+        # Of many records the stack writes bytes and waits for the disk; that leaves time for ours.
+        writing = beside.submit(node.stack.write, records) if len(records) >= MANY else None
+        written = [[entry(record) for record, _ in act.memories] for act in acts]
+        rows = [index_row(record.rid, memory) for act in acts for record, memory in act.memories]
+        version = writing.result() if writing else node.stack.write(records)
+    committed = node.ledger.commit_all(
+        [
+            node.to_commit(
+                act.act,
+                act.requester,
+                Outcome.DONE,
+                request=act.request,
+                decisions=act.decisions,
+                facts=act.facts,
+                change=CatalogChange(version, written=entries),
+                leases=act.leases,
+            )
+            for act, entries in zip(acts, written, strict=True)
+        ]
+    )
     know(node, records)
-    index(node, [index_row(record.rid, memory) for act in acts for record, memory in act.memories])
+    index(node, rows)
     node.unsettled = False
     return committed
-
-
-def _to_commit(node: Node, act: Storing, version: int) -> Commit:
-    return node.to_commit(
-        act.act,
-        act.requester,
-        Outcome.DONE,
-        request=act.request,
-        decisions=act.decisions,
-        facts=act.facts,
-        change=CatalogChange(version, written=[entry(record) for record, _ in act.memories]),
-        leases=act.leases,
-    )
 
 
 def know(node: Node, records: Sequence[SealedRecord]) -> None:

@@ -149,6 +149,18 @@ def test_removed_rows_are_gone_and_unknown_ones_ignored(copy):
     assert rows[0].rid in rids(copy, "apples", None)
 
 
+def test_tells_which_ids_are_taken(copy: SearchCopy) -> None:
+    assert copy.named("acme", ["m1"]) == set()
+    rows = [row(memory_id=f"m{number}") for number in range(100)]
+    copy.add([*rows, row(labelled=label("Bela", tenant="other"), memory_id="m500")])
+    copy.remove([rows[7].rid])
+    asked = [f"m{number}" for number in range(5, 1000, 2)]
+    assert copy.named("acme", asked) == {f"m{number}" for number in range(5, 100, 2)} - {"m7"}
+    assert copy.named("acme", ["m6", "m7", "m6"]) == {"m6"}
+    assert copy.named("other", ["m500", "m6"]) == {"m500"}
+    assert copy.named("acme", []) == copy.named("nobody", ["m6"]) == set()
+
+
 def test_find_knows_the_row_but_holds_no_text_or_vector(copy):
     one = row("apples", labelled=label("ada"), memory_id="m")
     copy.add([one])

@@ -142,6 +142,9 @@ class BruteSearchCopy:
         found = next(named, None)
         return found and replace(found, text="", vector=b"")
 
+    def named(self, tenant: str, memory_ids: Sequence[str]) -> set[str]:
+        return {one.memory_id for one in self._of(tenant)} & set(memory_ids)
+
     def row(self, rid: bytes) -> IndexRow | None:
         found = self._rows.get(rid)
         return found and replace(found, text="", vector=b"")

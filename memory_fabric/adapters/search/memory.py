@@ -104,6 +104,11 @@ class MemorySearchCopy:
             slot = rows.named(tenant, memory_id)
             return None if slot is None else rows.row(slot)
 
+    def named(self, tenant: str, memory_ids: Sequence[str]) -> set[str]:
+        """Those of these ids that memories of the tenant have."""
+        with self._lock.reading:
+            return self._store.rows.known(tenant, memory_ids)
+
     def row(self, rid: bytes) -> IndexRow | None:
         """The row of a record, without its text and vector (both empty)."""
         with self._lock.reading:

@@ -119,6 +119,15 @@ class Rows:
             return None
         return slot
 
+    def known(self, tenant: str, memory_ids: Sequence[str]) -> set[str]:
+        """Those of these ids that rows of the tenant have."""
+        number = self._tenants.get(tenant)
+        if number is None:
+            return set()
+        keys = name_keys([memory_id.encode() for memory_id in memory_ids]) ^ _mixed(number)
+        likely = np.flatnonzero(self._by_name.slots(keys) >= 0).tolist()
+        return {memory_ids[at] for at in likely if self.named(tenant, memory_ids[at]) is not None}
+
     def tenant(self, slot: int) -> str:
         """Whose the row in a slot is."""
         own: LabelClass = self._class_of[self.label_class.view[slot]]
