@@ -7,10 +7,11 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 os.environ.setdefault("RUST_LOG", "error")  # read once, when lancedb is loaded
 
-import lancedb
+import lance
 import numpy as np
 import pyarrow as pa
 
@@ -24,6 +25,10 @@ from memory_fabric.adapters.lance_files import (
 from memory_fabric.adapters.lance_reading import RecordReader
 from memory_fabric.core.errors import HomeError, IntegrityViolated, MemoryFabricError, Unavailable
 from memory_fabric.core.records import RID_BYTES, SealedRecord
+
+if TYPE_CHECKING:
+    from lancedb.db import DBConnection
+    from lancedb.table import Table
 
 TABLE = "memories"
 """Name of the table."""
@@ -71,6 +76,7 @@ class LanceStack:
                 "Restore it from a backup, or create the site anew.",
             )
         self._lock = threading.RLock()
+        self._opened: Table | None = None
         self._files = SyncedFiles(self._folder)
         self._records = RecordReader(self._folder)
         self._commits = 0
@@ -80,13 +86,12 @@ class LanceStack:
             self._lock,
             self._files,
             self._writing,
-            lambda: self._table.to_lance(),
+            self._newest,
             self._moved,
         )
         with self._reading():
             if durable is not None:
                 step_over_torn(self._folder, durable)
-            self._table = lancedb.connect(directory).open_table(TABLE)
             self._learn()
         with self._writing():
             self._files.sync()
@@ -112,7 +117,7 @@ class LanceStack:
                 "Open it, or choose another home.",
             )
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lancedb.connect(directory).create_table(TABLE, schema=_SCHEMA)
+        _connect(directory).create_table(TABLE, schema=_SCHEMA)
         return cls(directory)
 
     def __len__(self) -> int:
@@ -122,7 +127,7 @@ class LanceStack:
     @property
     def version(self) -> int:
         """The current version; grows with every change."""
-        return int(self._table.version)
+        return int(self._dataset.version)
 
     def write(self, records: Sequence[SealedRecord]) -> int:
         """Add records, or replace those with the same ``rid``; all or none. The new version."""
@@ -172,7 +177,7 @@ class LanceStack:
     def scan(self) -> Iterator[list[SealedRecord]]:
         """All records of the version at the first step, in batches."""
         with self._lock, self._reading():
-            dataset = self._table.to_lance()
+            dataset = self._dataset
             self._compactor.reading()
         try:
             with self._reading():
@@ -230,16 +235,27 @@ class LanceStack:
 
     def _learn(self) -> None:
         """Know where the records of new fragments lie, and let go of fragments that are gone."""
-        dataset = self._table.to_lance()
-        fragments = dataset.get_fragments()
-        self._records.learn(dataset, fragments)
+        self._dataset = self._newest()
+        fragments = self._dataset.get_fragments()
+        self._records.learn(self._dataset, fragments)
         self._small = sum(part.physical_rows < FRAGMENT_ROWS // 2 for part in fragments)
 
     def _moved(self) -> None:
         """Rows have moved to other fragments."""
-        self._table.checkout_latest()
+        if self._opened is not None:
+            self._opened.checkout_latest()
         with self._reading():
             self._learn()
+
+    def _newest(self) -> lance.LanceDataset:
+        return lance.dataset(self._folder)
+
+    @property
+    def _table(self) -> Table:
+        """The table as LanceDB opens it, once something is written."""
+        if self._opened is None:
+            self._opened = _connect(self._folder.parent).open_table(TABLE)
+        return self._opened
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -282,6 +298,12 @@ class LanceStack:
             "Restore it from a backup; do not go on with what is left.",
             {"damaged": [str(file)]},
         )
+
+
+def _connect(directory: Path) -> DBConnection:
+    import lancedb  # takes a second, and most commands only read
+
+    return lancedb.connect(directory)
 
 
 def _where(rids: Sequence[bytes]) -> str:
