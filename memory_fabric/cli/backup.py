@@ -9,9 +9,8 @@ from typing import Annotated
 
 import typer
 
+from memory_fabric import wiring
 from memory_fabric.cli.session import session
-from memory_fabric.wiring.kept_keys import keys_of
-from memory_fabric.wiring.restore import restore_home
 
 commands = typer.Typer(help="Backups of a home, without its keys.", no_args_is_help=True)
 _FOLDER = typer.Argument(help="The folder of backups; one for each site.")
@@ -69,8 +68,8 @@ def restore(
     """
     run = session(context)
     with run.output.progress("Restoring") as bar:
-        done = restore_home(
-            run.path, folder, partial(keys_of, keys), getpass.getuser(),
+        done = wiring.restore_home(
+            run.path, folder, partial(wiring.keys_of, keys), getpass.getuser(),
             number=number, progress=bar.step,
         )  # fmt: skip
     told = {

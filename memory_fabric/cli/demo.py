@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich import box
@@ -17,10 +17,12 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from memory_fabric import demo as story
 from memory_fabric.cli.output import Output
 from memory_fabric.cli.session import session
 from memory_fabric.core.errors import HomeError
+
+if TYPE_CHECKING:
+    from memory_fabric import demo as story
 
 _STYLES = {
     "full": "green", "redacted": "yellow", "vectors_only": "yellow", "proved": "green",
@@ -41,24 +43,25 @@ def demo(
     ] = None,
 ) -> None:
     """The whole story on this machine: remember, cross borders, refuse, erase, prove."""
+    from memory_fabric import demo as story  # engines and all: only where it is told
+
     output = session(context).output
     folder = _folder(keep)
     try:
         supply = story.own_records(data) if data else story.story_records()
         with story.own_temporary_directory(folder / "tmp"):
-            held = _play(output, folder, supply)
+            held = _play(output, supply, story.tell(folder, supply))
         if keep:
-            _go_on(output, folder)
+            _go_on(output, folder, story.HOME)
     finally:
         shutil.rmtree(folder / "tmp" if keep else folder, ignore_errors=True)
     if not held:
         raise typer.Exit(1)
 
 
-def _play(output: Output, folder: Path, supply: story.Supply) -> bool:
+def _play(output: Output, supply: story.Supply, chapters: list[story.Chapter]) -> bool:
     """Tell every chapter; whether all expectations held."""
     started = time.monotonic()
-    chapters = story.tell(folder, supply)
     output.show(_title(supply))
     outcomes: list[story.Outcome] = []
     for number, chapter in enumerate(chapters, 1):
@@ -173,7 +176,7 @@ def _summary(outcomes: list[story.Outcome], took: float) -> list[RenderableType]
     return [Text(), heading, _table("", columns, rows), Text(), *map(_check, broken), verdict]
 
 
-def _go_on(output: Output, folder: Path) -> None:
+def _go_on(output: Output, folder: Path, home: str) -> None:
     output.say(f"\nThe homes are kept. Go on with them:\n  cd {folder}", "bold")
     for command in ("site status", "receipts list", "policy explain --to vir-1 --purpose support"):
-        output.say(f"  memory-fabric --home {story.HOME} {command}", "cyan")
+        output.say(f"  memory-fabric --home {home} {command}", "cyan")

@@ -10,7 +10,7 @@ from typing import Annotated, Optional
 import click
 import typer
 
-from memory_fabric import __version__
+from memory_fabric import __version__, wiring
 from memory_fabric.cli import (
     app,
     ask,
@@ -33,7 +33,6 @@ from memory_fabric.cli.asking import Asker
 from memory_fabric.cli.output import Output
 from memory_fabric.cli.session import Session
 from memory_fabric.core.errors import InputError, MemoryFabricError
-from memory_fabric.wiring import default_home
 
 program = typer.Typer(
     name="memory-fabric",
@@ -63,7 +62,7 @@ def options(
     ] = None,
 ) -> None:
     """Options that stand before the command."""
-    context.obj = Session(home or default_home(), context.obj, Asker(passphrase_fd))
+    context.obj = Session(home or wiring.default_home(), context.obj, Asker(passphrase_fd))
 
 
 program.command("demo")(demo.demo)

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
+from memory_fabric import wiring
 from memory_fabric.cli.session import Session, session
-from memory_fabric.wiring import check_policies, installed_policies, test_policies
 
 commands = typer.Typer(help="The policy bundle.", no_args_is_help=True)
 
@@ -25,7 +25,7 @@ Directory = Annotated[
 def check(context: typer.Context, directory: Directory = None) -> None:
     """Parse, validate and lint a bundle; exit 4 where a site could not use it."""
     run = session(context)
-    findings = check_policies(_directory(run, directory))
+    findings = wiring.check_policies(_directory(run, directory))
     if run.output.as_json:
         run.output.json({"findings": [asdict(finding) for finding in findings]})
     elif findings:
@@ -41,7 +41,7 @@ def check(context: typer.Context, directory: Directory = None) -> None:
 def run_cases(context: typer.Context, directory: Directory = None) -> None:
     """Run a bundle's decision cases; exit 1 where one fails."""
     run = session(context)
-    report = test_policies(_directory(run, directory))
+    report = wiring.test_policies(_directory(run, directory))
     if run.output.as_json:
         cases = [{"case": str(item), "passed": item.passed} for item in report.results]
         run.output.json({"cases": cases, "uncovered": list(report.uncovered)})
@@ -97,4 +97,4 @@ def explain(
 
 
 def _directory(run: Session, directory: Path | None) -> Path:
-    return directory if directory is not None else installed_policies(run.path)
+    return directory if directory is not None else wiring.installed_policies(run.path)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from memory_fabric import wiring
 from memory_fabric.cli.session import Call, Session, session
 from memory_fabric.core.errors import InputError
-from memory_fabric.wiring import Row, count_rows, read_rows
+
+if TYPE_CHECKING:
+    from memory_fabric.wiring import Row
 
 _BATCH = 500
 """Rows that go in with one receipt."""
@@ -64,7 +67,7 @@ def remember(
 
 def _import(run: Session, source: Path, tenant: str | None, strict: bool) -> None:
     """Every good row goes in, every bad one is reported by its line; or all or none."""
-    total = count_rows(source)
+    total = wiring.count_rows(source)
     problems: list[dict[str, Any]] = []
     ids: list[str] = []
     receipts: list[str] = []
@@ -76,7 +79,7 @@ def _import(run: Session, source: Path, tenant: str | None, strict: bool) -> Non
                 break
             done = 0
             lines: dict[str, int] = {}
-            for batch in _batches(read_rows(source)):
+            for batch in _batches(wiring.read_rows(source)):
                 reply = _send(call, batch, problems, dry)
                 problems += _repeated(batch, lines) if dry else []
                 ids += [item["id"] for item in reply["results"]]

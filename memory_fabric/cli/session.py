@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from memory_fabric import operations
+from memory_fabric import wiring
 from memory_fabric.cli.asking import Asker
 from memory_fabric.cli.output import Output
 from memory_fabric.core.errors import HomeError
-from memory_fabric.wiring import Home, LocalSocket, open_home, reach
+
+if TYPE_CHECKING:
+    from memory_fabric.wiring import Home, LocalSocket
 
 PATIENCE = 30.0
 """Seconds that a command waits for others on the same home."""
@@ -54,11 +56,13 @@ class Session:
             "key": os.environ.get("MEMORY_FABRIC_API_KEY"),
         }
         where = self._find(load)
-        if isinstance(where, Home):
-            with where as home:
-                yield lambda operation, **params: operations.run(home, operation, who, params)
-        else:
+        if isinstance(where, wiring.LocalSocket):
             yield lambda operation, **params: where.call(operation, who, params)
+            return
+        from memory_fabric import operations  # engines and all: only where the home is opened here
+
+        with where as home:
+            yield lambda operation, **params: operations.run(home, operation, who, params)
 
     def _find(self, load: bool) -> Home | LocalSocket:
         """The process that serves the home, or the home itself, opened here. One that is just
@@ -66,7 +70,7 @@ class Session:
         """
         deadline = time.monotonic() + PATIENCE
         while True:
-            if socket := reach(self.path):
+            if socket := wiring.reach(self.path):
                 return socket
             try:
                 return self._opened(load, wait=_ROUND)
@@ -82,7 +86,9 @@ class Session:
 
     def _opened(self, load: bool, wait: float) -> Home:
         with self.output.progress("Opening the memory stack") as bar:
-            return open_home(self.path, wait=wait, progress=bar.step, load=load, ask=self.asker)
+            return wiring.open_home(
+                self.path, wait=wait, progress=bar.step, load=load, ask=self.asker
+            )
 
 
 def session(context: typer.Context) -> Session:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from memory_fabric_api.server import Listening
-from memory_fabric_api.server import serve as serve_home
 
+from memory_fabric import wiring
 from memory_fabric.cli.receipts import VIOLATED
 from memory_fabric.cli.session import Session, session
 from memory_fabric.core.errors import HomeError, InputError, IntegrityViolated
-from memory_fabric.wiring import audit_home, create_home
+
+if TYPE_CHECKING:
+    from memory_fabric_api.server import Listening
 
 commands = typer.Typer(help="This site.", no_args_is_help=True)
 classes = typer.Typer(help="Label classes that memories may have.", no_args_is_help=True)
@@ -44,7 +45,7 @@ def init(
 ) -> None:
     """Make the site's home: keys, stack, ledger, rules and a roster of one."""
     run = session(context)
-    settings = create_home(
+    settings = wiring.create_home(
         run.path, site_id=site, region=region, tenants=tenant, tier=tier, policies=policies,
         memberships=_terms(member), instruments=_terms(instrument),
         transfer_risk_assessed=risk_assessed,
@@ -71,6 +72,8 @@ def serve(
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise InputError("listen-invalid", "--listen is not HOST:PORT.", "Use 127.0.0.1:8700.")
+    from memory_fabric_api.server import serve as serve_home
+
     with run.open() as home:
         serve_home(home, host.strip("[]"), int(port), lambda at: _ready(run, at))
 
@@ -130,7 +133,7 @@ def verify(context: typer.Context) -> None:
         with run.calls(load=False) as call, run.output.progress("Verifying"):
             found = call("verify_site")
     except (IntegrityViolated, HomeError) as error:
-        damages = [asdict(item) for item in audit_home(run.path, error, run.asker)]
+        damages = [asdict(item) for item in wiring.audit_home(run.path, error, run.asker)]
         found = {"records": None, "receipts": None, "unacknowledged": None, "damaged": damages}
     if run.output.as_json:
         run.output.json(found)

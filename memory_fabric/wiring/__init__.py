@@ -11,41 +11,63 @@ runs/           checkpoints of fine-tuning runs, sealed to the site itself
 run/            lock and local socket
 """
 
-from memory_fabric.adapters.package_file import PackageWriter, read_packages
-from memory_fabric.adapters.rows import Row, count_rows, read_rows
-from memory_fabric.adapters.training import TINY_MODEL, WorkerTrainer
-from memory_fabric.adapters.transport import LocalSocket, bindable
-from memory_fabric.wiring.audit import audit_home
-from memory_fabric.wiring.create import create_home
-from memory_fabric.wiring.home import Home, open_home
-from memory_fabric.wiring.paths import default_home
-from memory_fabric.wiring.peers import GRID_OPERATIONS, reach
-from memory_fabric.wiring.policies import (
-    check_policies,
-    installed_policies,
-    starter_policies,
-    test_policies,
-)
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "GRID_OPERATIONS",
-    "TINY_MODEL",
-    "Home",
-    "LocalSocket",
-    "PackageWriter",
-    "Row",
-    "WorkerTrainer",
-    "audit_home",
-    "bindable",
-    "check_policies",
-    "count_rows",
-    "create_home",
-    "default_home",
-    "installed_policies",
-    "open_home",
-    "reach",
-    "read_packages",
-    "read_rows",
-    "starter_policies",
-    "test_policies",
-]
+if TYPE_CHECKING:
+    from memory_fabric.adapters.package_file import PackageWriter as PackageWriter
+    from memory_fabric.adapters.package_file import read_packages as read_packages
+    from memory_fabric.adapters.rows import Row as Row
+    from memory_fabric.adapters.rows import count_rows as count_rows
+    from memory_fabric.adapters.rows import read_rows as read_rows
+    from memory_fabric.adapters.training import TINY_MODEL as TINY_MODEL
+    from memory_fabric.adapters.training import WorkerTrainer as WorkerTrainer
+    from memory_fabric.adapters.transport import LocalSocket as LocalSocket
+    from memory_fabric.adapters.transport import bindable as bindable
+    from memory_fabric.wiring.audit import audit_home as audit_home
+    from memory_fabric.wiring.create import create_home as create_home
+    from memory_fabric.wiring.home import Home as Home
+    from memory_fabric.wiring.home import open_home as open_home
+    from memory_fabric.wiring.kept_keys import keys_of as keys_of
+    from memory_fabric.wiring.paths import default_home as default_home
+    from memory_fabric.wiring.peers import GRID_OPERATIONS as GRID_OPERATIONS
+    from memory_fabric.wiring.policies import check_policies as check_policies
+    from memory_fabric.wiring.policies import installed_policies as installed_policies
+    from memory_fabric.wiring.policies import starter_policies as starter_policies
+    from memory_fabric.wiring.policies import test_policies as test_policies
+    from memory_fabric.wiring.restore import restore_home as restore_home
+    from memory_fabric.wiring.served import reach as reach
+
+_PARTS = {
+    "adapters.package_file": ("PackageWriter", "read_packages"),
+    "adapters.rows": ("Row", "count_rows", "read_rows"),
+    "adapters.training": ("TINY_MODEL", "WorkerTrainer"),
+    "adapters.transport": ("LocalSocket", "bindable"),
+    "wiring.audit": ("audit_home",),
+    "wiring.create": ("create_home",),
+    "wiring.home": ("Home", "open_home"),
+    "wiring.kept_keys": ("keys_of",),
+    "wiring.paths": ("default_home",),
+    "wiring.peers": ("GRID_OPERATIONS",),
+    "wiring.policies": (
+        "check_policies",
+        "installed_policies",
+        "starter_policies",
+        "test_policies",
+    ),
+    "wiring.restore": ("restore_home",),
+    "wiring.served": ("reach",),
+}  # fmt: skip
+_WHERE = {name: module for module, names in _PARTS.items() for name in names}
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """A part, loaded when it is first asked for: engines take seconds to load, and a command
+        needs few of them, or none where the home is served.
+        """
+        if name not in _WHERE:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        part = getattr(import_module(f"memory_fabric.{_WHERE[name]}"), name)
+        globals()[name] = part
+        return part

@@ -13,12 +13,11 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
-from memory_fabric.adapters.transport import LocalSocket
 from memory_fabric.core.errors import HomeError, InputError, MemoryFabricError, Unavailable
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.flows.answer import answer
 from memory_fabric.flows.node import Node
-from memory_fabric.wiring.paths import Paths
+from memory_fabric.wiring.served import reach
 
 
 class OpenHome(Protocol):
@@ -52,12 +51,6 @@ class OpenHome(Protocol):
 
 Opener = Callable[[Path], OpenHome]
 """Opens a neighbour's home in this process."""
-
-
-def reach(path: Path) -> LocalSocket | None:
-    """The socket of a home that is being served; ``None`` if nobody serves it."""
-    socket = LocalSocket(Paths(path).socket)
-    return socket if socket.alive else None
 
 
 class Neighbours:
