@@ -29,6 +29,8 @@ REGION = "DE"
 WHO = {"os_user": "bench"}
 STEADY = 1.2
 """At full speed, searches take no longer than this many times what they take in the end."""
+UPKEEP = 300.0
+"""Seconds that upkeep may go on after a bulk ingest."""
 WINDOW = 0.25
 """Seconds over which that is looked at."""
 
@@ -92,7 +94,7 @@ class Sealed(Side):
         create_home(
             self.place, site_id="bench-1", region=REGION, tenants=[TENANT], embedder=self._embedder
         )
-        self.home = open_home(self.place, embedder=self._embedder)
+        self._open()
         self.home.declare(LABEL_CLASSES)
 
     def ingest(self, start: int, stop: int, synced: bool) -> float:
@@ -102,8 +104,13 @@ class Sealed(Side):
         return seconds(lambda: remember(self.home.node, requester, drafts))
 
     def index(self) -> float:
-        """Seconds: what was acknowledged is indexed already."""
-        return 0.0
+        """What was acknowledged is indexed already; seconds until upkeep has nothing more to do."""
+        start = time.perf_counter()
+        while any(state.due for state in self.home.upkeep.states()):
+            if time.perf_counter() > start + UPKEEP:
+                raise TimeoutError("upkeep does not come to rest")
+            time.sleep(0.1)
+        return time.perf_counter() - start
 
     def find(self, kind: str, number: int, share: float) -> list[Any]:
         """The search copy alone, narrowed to a share of the classes as policy would."""
@@ -236,7 +243,7 @@ class Sealed(Side):
     def open(self) -> dict[str, float]:
         """Open the home in this process and answer a first whole recall; seconds."""
         start = time.perf_counter()
-        self.home = open_home(self.place, embedder=self._embedder)
+        self._open()
         opened = time.perf_counter() - start
         self._recall(0)
         return {"opened": opened, "first_answer": time.perf_counter() - start}
@@ -254,6 +261,12 @@ class Sealed(Side):
         steady = median(windows[len(windows) // 2 :])
         first = next(at for at, one in enumerate(windows) if one <= STEADY * steady)
         return {"full_speed": WINDOW * first, "ms": 1000 * steady}
+
+    def _open(self) -> None:
+        """As a served home: its upkeep runs in the background."""
+        self.home = open_home(self.place, embedder=self._embedder)
+        self.home.served = True
+        self.home.upkeep.start()
 
     # --- erasing -----------------------------------------------------------------------------
 
@@ -317,6 +330,7 @@ class Sealed(Side):
 
     def close(self) -> None:
         if hasattr(self, "home"):
+            self.home.served = False
             self.home.close()
 
 
