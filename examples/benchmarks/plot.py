@@ -6,8 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-WIDTH, HEIGHT = 720, 380
-LEFT, RIGHT, TOP, BOTTOM = 64, 250, 16, 44
+WIDTH, HEIGHT = 760, 380
+LEFT, RIGHT, TOP, BOTTOM = 104, 250, 16, 44
 COLOURS = ("#0072b2", "#d55e00", "#009e73")
 
 
@@ -51,7 +51,7 @@ def lines(curves: Sequence[Curve], unit: str) -> str:
         at = y(10**power)
         parts += [
             f'<path d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>',
-            f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{10**power:g} {unit}</text>',
+            f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{10**power:,.9g} {unit}</text>',
         ]
     for count in rows:
         place = f'x="{x(count):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle"'

@@ -34,7 +34,7 @@ from stages import STAGES, STEPS, Bench, Stage, epoch, fill, measured
 from targets import QUICK, USUAL, Measured, judged
 from timing import fsync_milliseconds, number
 
-from memory_fabric.adapters.embedders import default_embedder
+from memory_fabric.adapters.embedders import StaticEmbedder, default_embedder
 from memory_fabric.wiring.paths import model_directory
 
 HERE = Path(__file__).parent
@@ -115,7 +115,9 @@ def measure_stage(
             results.measure(name, step, about, partial(STEPS[step], bench))
 
 
-def corpora_for(stages: Sequence[Stage], folder: Path, queries: int) -> dict[bool, Path]:
+def corpora_for(
+    stages: Sequence[Stage], folder: Path, queries: int, quick: bool
+) -> dict[bool, Path]:
     """The corpora that these stages need, made once at the largest size; by whether real."""
     found: dict[bool, Path] = {}
     for is_real in (False, True):
@@ -125,7 +127,7 @@ def corpora_for(stages: Sequence[Stage], folder: Path, queries: int) -> dict[boo
             continue
         try:
             if is_real:
-                embedder = default_embedder(model_directory())
+                embedder = StaticEmbedder() if quick else default_embedder(model_directory())
                 say(f"corpus of {max(sizes):,} rows from real texts, by {embedder.name}")
                 data = Path(os.environ["MEMORY_FABRIC_DATA"])
                 real(place, data, embedder, max(sizes), queries)
@@ -196,7 +198,8 @@ def measure(asked: argparse.Namespace, folder: Path, results: Results) -> None:
             if not (steps if stage else not results.fresh(name, name, about["commit"])):
                 continue
         todo.append((name, stage, steps))
-    corpora = corpora_for([stage for _, stage, _ in todo if stage], folder, asked.queries)
+    stages = [stage for _, stage, _ in todo if stage]
+    corpora = corpora_for(stages, folder, asked.queries, asked.quick)
     for name, stage, steps in todo:
         if stage and stage.real not in corpora:
             say(f"{name}: left out, its corpus could not be made")
