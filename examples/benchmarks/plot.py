@@ -51,7 +51,8 @@ def lines(curves: Sequence[Curve], unit: str) -> str:
         at = y(10**power)
         parts += [
             f'<path d="M{LEFT} {at:.1f}H{WIDTH - RIGHT}" stroke="#ddd"/>',
-            f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{10**power:,.9g} {unit}</text>',
+            f'<text x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">'
+            f"{10**power:,.9g} {unit}</text>",
         ]
     for count in rows:
         place = f'x="{x(count):.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle"'

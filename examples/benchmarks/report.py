@@ -59,7 +59,7 @@ Medians at each size, synthetic rows of 384 dimensions: sealed / plaintext Lance
   number (chromadb by its metadata).
 - *Bulk ingest*: rows with vectors, 10,000 a batch. LanceDB syncs nothing by itself; here its new
   files are synced after each batch. The sealed rows are sealed, accounted for in the ledger and
-  indexed when the batch is acknowledged; LanceDB's indices are built later.
+  found by the next search when the batch is acknowledged; LanceDB's indices are built later.
 - *Single writes* arrive as JSON through the operation `add`. LanceDB's append is not synced;
   fsync is what this disk took for 4 KiB between the turns.
 - *Open*: a fresh process, files in the page cache, until the first whole recall is answered. *Full

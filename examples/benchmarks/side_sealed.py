@@ -104,12 +104,13 @@ class Sealed(Side):
         return seconds(lambda: remember(self.home.node, requester, drafts))
 
     def index(self) -> float:
-        """What was acknowledged is indexed already; seconds until upkeep has nothing more to do."""
+        """What was acknowledged is found already; seconds until all work behind that is done."""
         start = time.perf_counter()
         while any(state.due for state in self.home.upkeep.states()):
             if time.perf_counter() > start + UPKEEP:
                 raise TimeoutError("upkeep does not come to rest")
             time.sleep(0.1)
+        self.find("hybrid", 0, 1.0)
         return time.perf_counter() - start
 
     def find(self, kind: str, number: int, share: float) -> list[Any]:
@@ -320,7 +321,8 @@ class Sealed(Side):
         """Renew the epoch key: by the operation if there is one, else by the keyring; seconds."""
         before = self.home.node.keyring.epoch
         if "keys_rotate" in operations.OPERATIONS:
-            took = seconds(lambda: operations.run(self.home, "keys_rotate", WHO, {}))
+            wanted = {"epoch": True}
+            took = seconds(lambda: operations.run(self.home, "keys_rotate", WHO, wanted))
             way = "operation keys_rotate"
         else:
             took, way = seconds(self.home.node.keyring.renew_epoch), "keyring"
