@@ -271,13 +271,26 @@ class Sealed(Side):
 
     # --- erasing -----------------------------------------------------------------------------
 
-    def erase(self, number: int, patience: float) -> dict[str, Any]:
-        """Erase a subject: when it is closed, and when its bytes are gone from every file.
+    def erase(self, numbers: list[int], patience: float) -> list[dict[str, Any]]:
+        """Erase subjects: when each is closed, and when its bytes are gone from every file.
 
         Args:
             patience: seconds to wait for the bytes to go.
         """
-        node, subject = self.home.node, f"person-{number}"
+        erasures = [self._erase(f"person-{number}") for number in numbers]
+        while any(one["gone"] is None for one in erasures):
+            for one in erasures:
+                if one["gone"] is None and not _in_files(self.place, one["needles"]):
+                    one["gone"] = time.perf_counter() - one["start"]
+            if time.perf_counter() > erasures[0]["start"] + patience:
+                break
+            time.sleep(2)
+        shown = ("memories", "closed", "gone", "remains")
+        return [{name: one[name] for name in shown} for one in erasures]
+
+    def _erase(self, subject: str) -> dict[str, Any]:
+        """Erase one subject, and look whether anything of it can be found or opened."""
+        node = self.home.node
         rows = node.copy.of_subject(TENANT, subject)
         records = node.stack.fetch([row.rid for row in rows])
         needles = [record.blob[-64:] for record in records[:: max(1, len(records) // 10)]]
@@ -288,20 +301,13 @@ class Sealed(Side):
         closed = time.perf_counter() - start
         if node.copy.of_subject(TENANT, subject) or node.keyring.knows(TENANT, subject):
             raise ValueError("the subject is still there")
-        if found := self._recall_about_subject(subject):
-            raise ValueError(f"{found} memories of the erased subject were recalled")
-        gone = None
-        while time.perf_counter() < start + patience:
-            if not _in_files(self.place, needles):
-                gone = time.perf_counter() - start
-                break
-            time.sleep(0.5)
-        erased = answer["erased"]["memories"]
-        return {"memories": erased, "closed": closed, "gone": gone, "remains": answer["remains"]}
-
-    def _recall_about_subject(self, subject: str) -> int:
         asked = {"query": self.corpus.questions[0], "purpose": "care", "subject": subject}
-        return len(operations.run(self.home, "search", WHO, asked)["results"])
+        if operations.run(self.home, "search", WHO, asked)["results"]:
+            raise ValueError("a memory of the erased subject was recalled")
+        return {
+            "memories": answer["erased"]["memories"], "remains": answer["remains"],
+            "start": start, "closed": closed, "gone": None, "needles": needles,
+        }  # fmt: skip
 
     # --- keys --------------------------------------------------------------------------------
 

@@ -236,10 +236,7 @@ def writers(bench: Bench) -> Result:
 
 def erase(bench: Bench) -> Result:
     """Three subjects, one after the other."""
-    side = bench.sides["sealed"]
-    return {
-        "sealed": [side.call("erase", number=number, patience=PATIENCE) for number in (7, 8, 9)]
-    }
+    return {"sealed": bench.sides["sealed"].call("erase", numbers=[7, 8, 9], patience=PATIENCE)}
 
 
 STEPS: dict[str, Callable[[Bench], Result]] = {
