@@ -62,6 +62,10 @@ class Side:
         """Settings worth trying."""
         return [None]
 
+    def use(self, setting: Any) -> None:
+        """Search with this setting from now on."""
+        self.setting = setting
+
     # What the driver asks.
 
     def tune(self, share: float, enough: float) -> dict[str, Any]:
@@ -69,7 +73,7 @@ class Side:
         ladder = self.ladder(share)
         tried = []
         for setting in ladder:
-            self.setting = setting
+            self.use(setting)
             turns = [self._turn("vector", share) for _ in range(2 if ladder[1:] else 1)]
             tried.append((min(turn["ms"] for turn in turns), turns[0]["recall"], setting))
         reached = [one for one in tried if one[1] >= enough] or [max(tried, key=lambda t: t[1])]
@@ -78,12 +82,12 @@ class Side:
 
     def search(self, kind: str, share: float = 1.0, judge: bool = True) -> dict[str, float]:
         """One turn: the median time of a query in ms, and recall@10 where vectors alone decide."""
-        self.setting = self._chosen.get(share, self.setting)
+        self.use(self._chosen.get(share, self.setting))
         return self._turn(kind, share, judge)
 
     def throughput(self, threads: int, lasting: float) -> float:
         """Vector searches a second from several threads at once."""
-        self.setting = self._chosen.get(1.0, self.setting)
+        self.use(self._chosen.get(1.0, self.setting))
         queries = len(self.corpus.asked)
         end = time.perf_counter() + lasting
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import chromadb
+from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import Settings
 from corpus import CLASSES, TOP, Corpus
 from side import Side, seconds
@@ -19,12 +20,10 @@ class Chroma(Side):
 
     def __init__(self, place: Path, corpus: Corpus) -> None:
         super().__init__(place, corpus)
-        client = chromadb.PersistentClient(str(place), Settings(anonymized_telemetry=False))
         graph = {"space": "ip", "max_neighbors": 16, "ef_construction": 100, "ef_search": 40}
-        self._rows: Any = client.create_collection(
+        self._rows: Any = self._client().create_collection(
             "memories", configuration={"hnsw": graph}, embedding_function=None
         )
-        self._width = 0
 
     def version(self) -> str:
         return f"chromadb {version('chromadb')}"
@@ -45,12 +44,17 @@ class Chroma(Side):
         return seconds(run)
 
     def ladder(self, share: float) -> list[Any]:
-        return [16, 32, 64, 128] if share == 1.0 else [64]
+        return [16, 32, 64, 128, 256] if share == 1.0 else [64]
+
+    def use(self, setting: Any) -> None:
+        """A collection that is open goes on with the width that it was opened with."""
+        if setting not in (None, self.setting):
+            self._rows.modify(configuration={"hnsw": {"ef_search": setting}})
+            SharedSystemClient.clear_system_cache()
+            self._rows = self._client().get_collection("memories", embedding_function=None)
+            self.setting = setting
 
     def find(self, kind: str, number: int, share: float) -> list[Any]:
-        if self._width != self.setting:
-            self._width = self.setting
-            self._rows.modify(configuration={"hnsw": {"ef_search": self._width}})
         permitted = list(range(0, CLASSES, round(1 / share)))
         found = self._rows.query(
             query_embeddings=self.corpus.asked[number : number + 1],
@@ -59,6 +63,9 @@ class Chroma(Side):
             include=[],
         )
         return [int(row) for row in found["ids"][0]]
+
+    def _client(self) -> Any:
+        return chromadb.PersistentClient(str(self.place), Settings(anonymized_telemetry=False))
 
 
 def side(place: Path, corpus: Corpus) -> Chroma:
