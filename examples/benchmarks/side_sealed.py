@@ -241,13 +241,16 @@ class Sealed(Side):
 
     # --- opening -----------------------------------------------------------------------------
 
-    def open(self) -> dict[str, float]:
+    def open(self) -> dict[str, Any]:
         """Open the home in this process and answer a first whole recall; seconds."""
         start = time.perf_counter()
         self._open()
         opened = time.perf_counter() - start
         self._recall(0)
-        return {"opened": opened, "first_answer": time.perf_counter() - start}
+        answered = time.perf_counter() - start
+        told = operations.run(self.home, "status", WHO, {})["snapshot"]
+        by = "snapshot" if told["behind"] is not None else "records"
+        return {"opened": opened, "first_answer": answered, "by": by}
 
     def settle(self, lasting: float) -> dict[str, float]:
         """Search without pause: seconds until searches are as fast as they are in the end."""

@@ -64,7 +64,7 @@ class SideProcess:
         if self._process.stdin:
             self._process.stdin.close()
         try:
-            self._process.wait(120)
+            self._process.wait(300)
         except subprocess.TimeoutExpired:
             self._process.kill()
 

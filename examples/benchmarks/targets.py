@@ -194,7 +194,8 @@ def first_answer(measured: Measured, part: str, most: float) -> Verdict:
     ours = spread([turn["first_answer"] for turn in found["sealed"]])
     peer = spread([turn["first_answer"] for turn in found["lancedb"]])
     return Verdict(
-        f"open to first answer, {part}", f"at most {most:g} s", with_unit(ours, "s"),
+        f"open to first answer, {part}", f"at most {most:g} s",
+        f"{ours} s, from {' and '.join(sorted({turn['by'] for turn in found['sealed']}))}",
         f"LanceDB {peer} s; starting the interpreter adds {spread(found['started'])} s",
         f"{ours.median / most:.2f}", ours.median <= most,
     )  # fmt: skip
