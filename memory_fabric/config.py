@@ -91,6 +91,21 @@ class ModelSettings:
 
 
 @dataclass(frozen=True)
+class SearchSettings:
+    """The searchable copy in memory.
+
+    Attributes:
+        memory_limit_mb: MiB that it may take; 0 for as much as it needs.
+    """
+
+    memory_limit_mb: int = 0
+
+    def __post_init__(self) -> None:
+        if type(self.memory_limit_mb) is not int or self.memory_limit_mb < 0:
+            raise ValueError("[search] memory_limit_mb is not a whole number from 0")
+
+
+@dataclass(frozen=True)
 class Settings:
     """What a site is, as its operator wrote it down.
 
@@ -108,6 +123,7 @@ class Settings:
         training_model: name or path of the base model to train; empty for the default one.
         model: what `ask` is answered with.
         keys: by kind of root key, how it is set up; each kind knows its own settings.
+        search: bounds of the searchable copy.
     """
 
     site_id: str
@@ -123,6 +139,7 @@ class Settings:
     training_model: str = ""
     model: ModelSettings = ModelSettings()
     keys: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    search: SearchSettings = SearchSettings()
 
     def __post_init__(self) -> None:
         check_name(self.site_id, "site")
@@ -245,7 +262,9 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
         "id", "region", "tier", "instruments", "memberships", "transfer_risk_assessed",
     })  # fmt: skip
     _known(
-        document, "site.toml", {"site", "tenants", "plans", "labels", "model", "training", "keys"}
+        document,
+        "site.toml",
+        {"site", "tenants", "plans", "labels", "model", "search", "training", "keys"},
     )
     training = _known(document.get("training", {}), "training", {"aggregators", "model"})
     labels = _known(document.get("labels", {}), "labels", {"classes"})
@@ -264,6 +283,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
     for form, numbers in document.get("plans", {}).items():
         _known(numbers, f"plans.{form}", {"ttl_hours", "min_cohort", "epsilon"})
         plans[Form(form)] = replace(plans[Form(form)], **numbers)
+    search_names = {item.name for item in fields(SearchSettings)}
     model_names = {item.name for item in fields(ModelSettings)}
     class_names = {"tenant", "purposes", "data_class", "personal", "special", "consent", "home"}
     classes = tuple(
@@ -292,6 +312,7 @@ def settings_from(document: Mapping[str, Any]) -> Settings:
         training_model=str(training.get("model", "")),
         model=ModelSettings(**_known(document.get("model", {}), "model", model_names)),
         keys={name: dict(table) for name, table in document.get("keys", {}).items()},
+        search=SearchSettings(**_known(document.get("search", {}), "search", search_names)),
     )
 
 

@@ -103,6 +103,7 @@ def status(context: typer.Context) -> None:
         ("home", told["home"] + (", served" if told["served"] else "")),
         ("tenants", ", ".join(told["tenants"])),
         ("memories", told["memories"]),
+        ("search", _memory(told["search"])),
         ("label classes", told["classes"]),
         ("embedder", f"{told['embedder']['name']}, {told['embedder']['dim']} numbers"),
         ("receipts", told["receipts"]),
@@ -123,6 +124,12 @@ def status(context: typer.Context) -> None:
             rows.append(("upkeep", f"{job['job']} is due"))
     rows += [("warning", warning) for warning in told["warnings"]]
     run.output.table("Status", ("", ""), rows)
+
+
+def _memory(search: dict[str, Any]) -> str:
+    """What the searchable copy takes."""
+    limit = f" of {search['limit'] / 2**20:,.0f}" if search["limit"] else ""
+    return f"{sum(search['memory'].values()) / 2**20:,.1f}{limit} MiB in memory"
 
 
 @commands.command("verify")

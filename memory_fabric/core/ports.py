@@ -126,6 +126,22 @@ class SearchCopy(Protocol):
         """The ids of all rows, end to end, in no particular order."""
         ...
 
+    def reserve(self, rows: int, characters: int, again: bool = False) -> None:
+        """Look whether so many more rows with so much text fit into memory.
+
+        Args:
+            again: they were held before, and are let in on a tenth more than the ceiling, so that
+                what was taken in is never shut out.
+
+        Raises:
+            Unavailable: ``search-memory-full``.
+        """
+        ...
+
+    def memory(self) -> Mapping[str, int]:
+        """Bytes of memory taken, by part."""
+        ...
+
     def freeze(self) -> Iterator[tuple[str, memoryview]]:
         """All that the copy holds at the moment of the call, as named contiguous parts.
 
@@ -138,6 +154,7 @@ class SearchCopy(Protocol):
 
         Raises:
             ValueError: the parts do not fit together; the copy stays empty.
+            Unavailable: ``search-memory-full``.
         """
         ...
 

@@ -60,6 +60,7 @@ def load(node: Node, progress: Progress | None = None) -> Loaded:
 
     Raises:
         IntegrityViolated: ``record-altered``, ``record-missing``; no wrong data is ever served.
+        Unavailable: ``search-memory-full``.
     """
     with node.writing:
         finish_rotation(node)

@@ -35,11 +35,15 @@ def rebuild(node: Node, progress: Progress | None = None) -> Left:
 
     Raises:
         IntegrityViolated: ``record-altered``, ``record-missing``, ``record-damaged`` ...
+        Unavailable: ``search-memory-full``.
     """
     expected = {item.rid: item for item in node.ledger.catalog()}
     total, done, left = len(expected), 0, Left()
     seen: set[bytes] = set()
+    first = not len(node.copy) + len(node.leased)  # else the rows are in memory already
     for batch in node.stack.scan():
+        if first:
+            node.copy.reserve(len(batch), 0, again=True)
         done += _take_in(node, batch, expected, left)
         seen.update(record.rid for record in batch)
         if progress:

@@ -15,6 +15,7 @@ from memory_fabric.core.errors import (
     EmbedderMismatch,
     InputError,
     MemoryFabricError,
+    Unavailable,
 )
 from memory_fabric.core.labels import DataClass, Label
 from memory_fabric.core.memory import Memory, Vector
@@ -22,7 +23,7 @@ from memory_fabric.core.receipt import Committed
 from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.opening import pen
-from memory_fabric.flows.storing import Storing, store
+from memory_fabric.flows.storing import Storing, make_room, store
 
 
 @dataclass(frozen=True)
@@ -209,10 +210,13 @@ def remember(node: Node, requester: Requester, drafts: Sequence[Draft]) -> Remem
 
 
 def _remember_together(node: Node, group: Sequence[_Wanted]) -> list[Committed | Exception]:
-    """Store what several callers want in one act; only who takes an id that is taken fails."""
+    """Store what several callers want in one act; only who takes an id that is taken, or
+    does not fit into memory, fails.
+    """
     with pen(node):
-        refused: dict[int, DuplicateId] = {}
+        refused: dict[int, DuplicateId | Unavailable] = {}
         taken: set[tuple[str, str]] = set()
+        good: list[_Wanted] = []
         for place, wanted in enumerate(group):
             tenant = wanted.memories[0].label.tenant
             names = {(tenant, name) for name in wanted.chosen}
@@ -221,9 +225,14 @@ def _remember_together(node: Node, group: Sequence[_Wanted]) -> list[Committed |
                 ids = [(tenant, memory.id) for memory in wanted.memories]
                 refused[place] = _exists()
                 refused[place].details["row"] = min(map(ids.index, clash))
-            else:
-                taken |= names
-        good = [wanted for place, wanted in enumerate(group) if place not in refused]
+                continue
+            try:
+                make_room(node, [memory for one in [*good, wanted] for memory in one.memories])
+            except Unavailable as error:
+                refused[place] = error
+                continue
+            taken |= names
+            good.append(wanted)
         sealed = iter(node.vault.seal([memory for wanted in good for memory in wanted.memories]))
         acts = [
             Storing(

@@ -90,6 +90,17 @@ def entry(record: SealedRecord) -> CatalogEntry:
     return CatalogEntry(record.rid, record.version, record.digest)
 
 
+def make_room(node: Node, memories: Sequence[Memory]) -> None:
+    """Look whether further memories fit into the search copy, before they are stored.
+
+    What is known already needs no room: a label can always be changed.
+
+    Raises:
+        Unavailable: ``search-memory-full``.
+    """
+    node.copy.reserve(len(memories), sum(len(memory.text) for memory in memories))
+
+
 def index(node: Node, rows: Sequence[IndexRow]) -> None:
     """Make rows searchable: the site's own, and apart from them what it has on a lease."""
     node.standing.written += len(rows)

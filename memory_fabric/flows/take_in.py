@@ -21,7 +21,7 @@ from memory_fabric.flows.export import lease_of
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node, accountable, plans_json, recorded
 from memory_fabric.flows.opening import pen
-from memory_fabric.flows.storing import Storing, store
+from memory_fabric.flows.storing import Storing, make_room, store
 from memory_fabric.gate.gate import Ask
 from memory_fabric.gate.permits import Shown, release
 from memory_fabric.vault.letters import Letter
@@ -157,6 +157,7 @@ def _store(node: Node, package: Package) -> TakenIn:
     data = node.vault.take_in(permit, offered, node.clock.now())
     lease_of_row = {row.id: terms[row.lease] for row in package.rows}
     memories = _memories(node, manifest, data.items, [lease_of_row[item.id] for item in data.items])
+    make_room(node, memories)
     sealed = node.vault.seal(memories)
     refused = decisions.refusing
     rows: dict[str, list[LeasedRow]] = {item.lease: [] for item in manifest.leases}

@@ -102,6 +102,12 @@ def status(home: Home, requester: Requester) -> Json:
         "classes": len(node.settings.classes),
         "memories": len(node.copy),
         "leased": len(node.leased),
+        "search": {
+            "memory": {
+                part: size + node.leased.memory()[part] for part, size in node.copy.memory().items()
+            },
+            "limit": node.settings.search.memory_limit_mb * 2**20 or None,
+        },
         "embedder": {"name": home.embedder_name, "id": node.embedder.id, "dim": node.embedder.dim},
         "receipts": checkpoint.size,
         "bundle": {

@@ -24,7 +24,7 @@ from memory_fabric.adapters.redactor import PatternRedactor
 from memory_fabric.adapters.rootkeys import ProvidedRootKeys, nobody_to_ask
 from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.adapters.runs import SealedRuns
-from memory_fabric.adapters.search import MemorySearchCopy
+from memory_fabric.adapters.search import Ceiling, MemorySearchCopy
 from memory_fabric.adapters.snapshot_files import SnapshotFiles
 from memory_fabric.adapters.training import DEFAULT_MODEL, WorkerTrainer
 from memory_fabric.config import Settings, load_settings, with_classes, with_training
@@ -124,6 +124,7 @@ class Home:
         )
         self._neighbours = Neighbours(_open_peer)
         unsealer = Unsealer(keyring.secret(SEALING_SECRET))
+        ceiling = Ceiling(settings.search.memory_limit_mb)
         self.node: Node = Node(
             settings=settings,
             me=me,
@@ -132,8 +133,8 @@ class Home:
             vault=Vault(keyring, mint, log_size=lambda: self._ledger.checkpoint().size),
             keyring=keyring,
             stack=LanceStack(paths.stack, durable=self._ledger.stack_version),
-            copy=MemorySearchCopy(embedder.dim),
-            leased=MemorySearchCopy(embedder.dim),
+            copy=MemorySearchCopy(embedder.dim, ceiling),
+            leased=MemorySearchCopy(embedder.dim, ceiling),
             ledger=self._ledger,
             snapshots=SnapshotFiles(paths.snapshot),
             embedder=embedder,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -161,6 +161,12 @@ class BruteSearchCopy:
 
     def rids(self) -> bytes:
         return b"".join(self._rows)
+
+    def reserve(self, rows: int, characters: int, again: bool = False) -> None:
+        pass
+
+    def memory(self) -> Mapping[str, int]:
+        return {"rows": sum(len(one.text) + len(one.vector) for one in self._rows.values())}
 
     def freeze(self) -> Iterator[tuple[str, memoryview]]:
         rows = list(self._rows.values())

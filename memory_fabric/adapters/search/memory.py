@@ -11,10 +11,12 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
+from memory_fabric.adapters.search.ceiling import Ceiling
 from memory_fabric.adapters.search.columns import Floats, Slots
 from memory_fabric.adapters.search.lock import SharedLock
 from memory_fabric.adapters.search.store import Store
@@ -44,10 +46,13 @@ class MemorySearchCopy:
 
     Args:
         dim: length of the vectors.
+        ceiling: how much memory it may take, with others that have the same one.
     """
 
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int, ceiling: Ceiling | None = None) -> None:
         self._dim = dim
+        self._ceiling = ceiling or Ceiling()
+        self._ceiling.join(lambda: sum(self.memory().values()))
         self._lock = SharedLock()
         self._store = Store(dim)
         self._late: deque[Change] | None = None
@@ -140,6 +145,17 @@ class MemorySearchCopy:
             slots = self._store.scopes.allowed(scope).slots
             return rows.rids(rows.earliest(slots, last, max(limit, 0)))
 
+    def reserve(self, rows: int, characters: int, again: bool = False) -> None:
+        """Look whether so many more rows with so much text fit into memory.
+
+        Args:
+            again: they were held before, and are let in on a tenth more than the ceiling.
+
+        Raises:
+            Unavailable: ``search-memory-full``.
+        """
+        self._ceiling.check(rows, self._dim, characters, again)
+
     def memory(self) -> Mapping[str, int]:
         """Bytes of memory taken, by part."""
         with self._lock.reading:
@@ -160,8 +176,9 @@ class MemorySearchCopy:
 
         Raises:
             ValueError: the parts do not fit together; the copy stays empty.
+            Unavailable: ``search-memory-full``, before the memory is taken.
         """
-        store = Store.thaw(self._dim, parts)
+        store = Store.thaw(self._dim, parts, partial(self.reserve, again=True))
         with self._lock.writing():
             self._store = store
 
@@ -205,14 +222,15 @@ class MemorySearchCopy:
             change(self._store)
             if self._late is not None:
                 self._late.append(change)
-            else:
-                gone = self._store.rows.gone
-                if gone > max(GONE_LEAST, GONE_SHARE * self._store.rows.slots):
-                    self._late = deque()
-                    closing = threading.Thread(
-                        target=self._close_up, args=[self._late], name="close-up", daemon=True
-                    )
-                    closing.start()
+            self._look_for_gaps()
+
+    def _look_for_gaps(self) -> None:
+        """Have gaps closed up where there are many. Called while nobody else has the copy."""
+        rows = self._store.rows
+        if self._late is None and rows.gone > max(GONE_LEAST, GONE_SHARE * rows.slots):
+            self._late = deque()
+            closing = partial(self._close_up, self._late)
+            threading.Thread(target=closing, name="close-up", daemon=True).start()
 
     def _close_up(self, late: deque[Change]) -> None:
         """Make a store without gaps, repeat on it what has changed meanwhile, and take it."""
@@ -225,9 +243,11 @@ class MemorySearchCopy:
             with self._lock.writing():
                 for change in late:
                     change(store)
-                self._store = store
-        finally:
-            self._late = None
+                self._store, self._late = store, None
+                self._look_for_gaps()
+        except BaseException:
+            self._late = None  # the gaps stay, and are looked at again with the next change
+            raise
 
 
 def _closeness(cosines: Floats) -> npt.NDArray[np.float64]:

@@ -96,7 +96,8 @@ class Scopes:
     @property
     def nbytes(self) -> int:
         """Bytes of memory taken."""
-        return self._over.nbytes + sum(kept.mask.nbytes for kept in self._kept.values())
+        with self._lock:
+            return self._over.nbytes + sum(kept.mask.nbytes for kept in self._kept.values())
 
     def added(self) -> None:
         """Rows were added."""

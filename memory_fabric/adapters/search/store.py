@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -74,8 +74,15 @@ class Store:
         return parts(reader)  # as long as it is there, no vector that it may come to is erased
 
     @classmethod
-    def thaw(cls, dim: int, parts: Iterable[tuple[str, bytes | bytearray | memoryview]]) -> Store:
+    def thaw(
+        cls, dim: int, parts: Iterable[tuple[str, bytes | bytearray | memoryview]],
+        reserve: Callable[[int, int], object] = lambda rows, characters: None,
+    ) -> Store:  # fmt: skip
         """A store of what ``freeze`` gave.
+
+        Args:
+            reserve: called with the number of rows and the size of their text's lists, before
+                most of the memory is taken.
 
         Raises:
             ValueError: the parts do not fit together.
@@ -83,6 +90,9 @@ class Store:
         left = iter(parts)
         try:
             arrays = thawed(dim, left)
+            reserve(len(arrays["rows-rids"]), sum(
+                array.nbytes for name, array in arrays.items() if name.startswith("text-")
+            ))  # fmt: skip
             rows = Rows.thawed(chosen(arrays, "rows-"))
             text = FullText.thawed(chosen(arrays, "text-"))
         except (KeyError, TypeError, IndexError) as error:
