@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from memory_fabric.core.errors import InputError
+
 _BLOCK = 1 << 20
 
 
@@ -39,18 +41,57 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def wipe(path: Path) -> None:
-    """Overwrite a file's bytes where they stand, and remove it, durably.
+def supersede(path: Path, content: bytes) -> None:
+    """``replace_file``, durably, and then overwrite the bytes of the file that stood there."""
+    old = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC) if path.exists() else None
+    try:
+        replace_file(path, content, durable=True)
+        if old is not None:
+            _overwrite(old)
+    finally:
+        if old is not None:
+            os.close(old)
 
-    Whether the old bytes are gone from the medium is up to file system and drive: some write
-    elsewhere and keep what was there.
+
+def refuse_other(path: Path, magic: bytes) -> None:
+    """Refuse a place where something stands that does not begin like what is to go there.
+
+    Raises:
+        InputError: ``file-exists``; ``file-unwritable``, there is no folder for it.
     """
+    if not path.parent.is_dir():
+        raise InputError(
+            "file-unwritable", "There is no folder for this file.", "Make it, or name another."
+        )
+    if path.is_symlink() or (path.exists() and not path.is_file()):
+        begins = b""
+    elif path.exists():
+        with path.open("rb") as file:
+            begins = file.read(len(magic))
+    else:
+        return
+    if begins != magic:
+        raise InputError(
+            "file-exists", "Something else stands where the file is to go.", "Name another file."
+        )
+
+
+def wipe(path: Path) -> None:
+    """Overwrite a file's bytes where they stand, and remove it, durably."""
     descriptor = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    with os.fdopen(descriptor, "wb") as file:
-        left = os.fstat(descriptor).st_size
-        while left > 0:
-            left -= file.write(bytes(min(left, _BLOCK)))
-        file.flush()
-        os.fsync(descriptor)
+    try:
+        _overwrite(descriptor)
+    finally:
+        os.close(descriptor)
     path.unlink()
     sync(path.parent)
+
+
+def _overwrite(descriptor: int) -> None:
+    """Zeros in the place of a file's bytes. Whether those are gone from the medium is up to file
+    system and drive: some write elsewhere and keep what was there.
+    """
+    left = os.fstat(descriptor).st_size
+    while left > 0:
+        left -= os.write(descriptor, bytes(min(left, _BLOCK)))
+    os.fsync(descriptor)

@@ -11,6 +11,7 @@ import typer
 
 from memory_fabric import wiring
 from memory_fabric.cli.session import session
+from memory_fabric.core.errors import InputError
 
 commands = typer.Typer(help="Backups of a home, without its keys.", no_args_is_help=True)
 _FOLDER = typer.Argument(help="The folder of backups; one for each site.")
@@ -60,17 +61,28 @@ def check(
 def restore(
     context: typer.Context,
     folder: Annotated[Path, _FOLDER],
-    keys: Annotated[Path, typer.Option(help="The folder keys/ of the home that was backed up.")],
+    keys: Annotated[
+        Path | None, typer.Option(help="The folder keys/ of the home that was backed up.")
+    ] = None,
+    escrow: Annotated[
+        Path | None, typer.Option(help="Or the site's escrow; its key is asked for.")
+    ] = None,
     number: Annotated[int | None, typer.Option(help="Which; the newest where left out.")] = None,
 ) -> None:
     """Make the home that --home names from a backup and from the site's keys. Whoever was erased
-    since the backup stays erased.
+    since the backup stays erased. From an escrow it gets a new root key, a file.
     """
     run = session(context)
+    if escrow:
+        bring = partial(wiring.keys_in_escrow, escrow, run.asker("Key of the escrow"))
+    elif keys:
+        bring = partial(wiring.keys_of, keys, ask=run.asker)
+    else:
+        raise InputError("keys-missing", "A backup holds no keys.", "Name --keys or --escrow.")
     with run.output.progress("Restoring") as bar:
         done = wiring.restore_home(
-            run.path, folder, partial(wiring.keys_of, keys), getpass.getuser(),
-            number=number, progress=bar.step,
+            run.path, folder, bring, getpass.getuser(),
+            number=number, progress=bar.step, ask=run.asker,
         )  # fmt: skip
     told = {
         "home": str(run.path),

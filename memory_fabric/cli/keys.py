@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -27,6 +28,11 @@ def status(context: typer.Context) -> None:
         ("keyring", _by_epoch(told["rows"], "rows")),
         ("records", _by_epoch(told["records"], "sealed") or "none"),
     ]
+    escrow = told["escrow"]
+    made = f", made {escrow['made_at'][:10]}" if escrow["made_at"] else ""
+    rows.append(("escrow", f"{escrow['state']}{made}. {escrow['advice']}".strip()))
+    if told["snapshot"]:
+        rows.append(("snapshot key", f"made {_since(told['snapshot'])}"))
     rows += [
         ("warning", f"An old root key ({left['provider']}) could not be destroyed yet.")
         for left in told["to_destroy"]
@@ -69,6 +75,29 @@ def rotate(
             "Opening the home tries again.",
             "yellow",
         )
+    run.output.say(f"receipt {done['receipt']}", "dim")
+
+
+@commands.command("escrow")
+def escrow(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(help="Where it goes, over an older escrow.")],
+) -> None:
+    """Write all keys into one sealed file, to be kept elsewhere, and show its key once. Write it
+    anew after each erasure: an older one, with its key, would bring the erased back.
+    """
+    run = session(context)
+    with run.output.waiting("Writing the escrow"):
+        done = run.run("keys_escrow", file=str(file.absolute()))
+    if run.output.as_json:
+        run.output.json(done)
+        return
+    run.output.say(f"{done['keys']} keys are in {done['file']}. What opens it is shown only now:")
+    run.output.say(done["key"], "bold")
+    run.output.say(
+        "Keep the file and this key in two places, and neither beside the home. Destroy the key of "
+        "the escrow before."
+    )
     run.output.say(f"receipt {done['receipt']}", "dim")
 
 

@@ -21,7 +21,7 @@ from memory_fabric.operations.exports import (
     lease_list,
     lease_recall,
 )
-from memory_fabric.operations.keys import keys_rotate, keys_status
+from memory_fabric.operations.keys import keys_escrow, keys_rotate, keys_status
 from memory_fabric.operations.memories import add, add_good, forget, get, label_set, page, search
 from memory_fabric.operations.receipts import (
     checkpoint,
@@ -94,6 +94,7 @@ __all__ = [
     "get",
     "grid_accept",
     "grid_card",
+    "keys_escrow",
     "keys_rotate",
     "keys_status",
     "label_set",
@@ -124,7 +125,7 @@ OPERATIONS: Mapping[str, Operation] = {
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
         backup_create, backup_check,
-        keys_status, keys_rotate,
+        keys_status, keys_rotate, keys_escrow,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
@@ -137,7 +138,7 @@ OPERATORS_ONLY = frozenset(
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
         backup_create, backup_check,
-        keys_status, keys_rotate,
+        keys_status, keys_rotate, keys_escrow,
     )
 )  # fmt: skip
 """Operations that change or read the site itself; no API key of another role runs them."""

@@ -23,6 +23,7 @@ from bisect import bisect_right
 from collections import OrderedDict, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -63,10 +64,12 @@ class Contents:
     Attributes:
         secrets: the site's own keys, without those of snapshots.
         packs: the keys of tenants and subjects, and tombstones.
+        epoch: number of the epoch that it was in.
     """
 
     secrets: Secrets
-    packs: tuple[bytes, ...]
+    packs: tuple[bytes, ...] = ()
+    epoch: int = 0
 
 
 class Keyring:
@@ -108,8 +111,8 @@ class Keyring:
         now = clock.now()
         if contents is None:
             table = Secrets().with_secret(TABLE, secrets.token_bytes(KEY_BYTES), now)
-            contents = Contents(table, ())
-        epoch = EpochKey.new(site_id, 1, root, now)
+            contents = Contents(table)
+        epoch = EpochKey.new(site_id, contents.epoch + 1, root, now)
         plains = [(_SECRETS, contents.secrets.to_bytes()), *((_KEYS, it) for it in contents.packs)]
         SealedRows.create(store, roots, epoch, plains, passphrase)
         return cls.open(store, roots, site_id, clock)
@@ -363,6 +366,12 @@ class Keyring:
         value = self._secrets.values.get(snapshot_name(snapshot))
         return SnapshotKey(snapshot, value) if value else None
 
+    @property
+    def snapshot_made_at(self) -> datetime | None:
+        """When the newest snapshot key was made."""
+        made = [self._secrets.made[snapshot_name(name)] for name in self._secrets.snapshots()]
+        return max(made, default=None)
+
     def add_snapshot_key(self, key: SnapshotKey) -> None:
         """Keep the key of a new snapshot, durably, beside that of the one it is to replace."""
         with self.changing:
@@ -403,8 +412,9 @@ class Keyring:
     def contents(self) -> Contents:
         """All that it holds, at one moment."""
         with self.changing:
-            (_, own), *packs = self._plains(replace(self._secrets.lasting(), escrow=None))
-            return Contents(Secrets.from_bytes(own), tuple(pack for _, pack in packs))
+            own = replace(self._secrets.lasting(), escrow=None)
+            _, *packs = self._plains(own)
+            return Contents(own, tuple(pack for _, pack in packs), self.epoch)
 
     @property
     def escrow(self) -> EscrowNote | None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from memory_fabric.wiring.create import create_home as create_home
     from memory_fabric.wiring.home import Home as Home
     from memory_fabric.wiring.home import open_home as open_home
+    from memory_fabric.wiring.kept_keys import keys_in_escrow as keys_in_escrow
     from memory_fabric.wiring.kept_keys import keys_of as keys_of
     from memory_fabric.wiring.paths import default_home as default_home
     from memory_fabric.wiring.peers import GRID_OPERATIONS as GRID_OPERATIONS
@@ -46,7 +47,7 @@ _PARTS = {
     "wiring.audit": ("audit_home",),
     "wiring.create": ("create_home",),
     "wiring.home": ("Home", "open_home"),
-    "wiring.kept_keys": ("keys_of",),
+    "wiring.kept_keys": ("keys_in_escrow", "keys_of"),
     "wiring.paths": ("default_home",),
     "wiring.peers": ("GRID_OPERATIONS",),
     "wiring.policies": (

@@ -12,7 +12,7 @@ from typing import Any
 
 from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.embedders import embedder_by_id
-from memory_fabric.adapters.files import replace_file
+from memory_fabric.adapters.files import refuse_other, replace_file, supersede
 from memory_fabric.adapters.generators import choose
 from memory_fabric.adapters.iso3166 import check_region
 from memory_fabric.adapters.keystore import SqliteKeyStore
@@ -35,6 +35,7 @@ from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import Clock
 from memory_fabric.flows import opening
+from memory_fabric.flows.escrow import Escrowed, escrow_keys, escrow_state
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.rotate import Rotated, rotate_keys
@@ -46,6 +47,7 @@ from memory_fabric.flows.warm import warm
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Gate
 from memory_fabric.gate.permits import Mint
+from memory_fabric.vault.escrow import MAGIC
 from memory_fabric.vault.identity import (
     SEALING_SECRET,
     SIGNING_SECRET,
@@ -214,6 +216,9 @@ class Home:
         me = self.node.me
         if site_card(self.node.settings, me.embedder, me, self.path.resolve()) != me:
             found.append("site.toml says other than the roster: have this site linked once more.")
+        escrow = escrow_state(self.node.keyring)
+        if escrow.word == "stale":
+            found.append(escrow.advice)
         return found
 
     def declare(self, classes: Iterable[LabelClass]) -> list[LabelClass]:
@@ -251,6 +256,11 @@ class Home:
         return rotate_keys(
             self.node, requester, root=root, epoch=epoch, provider=provider, passphrase=passphrase
         )
+
+    def escrow(self, requester: Requester, file: Path) -> Escrowed:
+        """Write the keyring into a file, sealed under a key of its own, over an older escrow."""
+        refuse_other(file, MAGIC)
+        return escrow_keys(self.node, requester, lambda sealed: supersede(file, sealed))
 
     def link(self, address: str) -> dict[str, Any]:
         """Make another site known to this one, and the whole grid to both."""

@@ -15,6 +15,7 @@ from memory_fabric.adapters.files import replace_file, sync
 from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.adapters.ledger.anchor import Anchor
+from memory_fabric.adapters.rootkeys import nobody_to_ask
 from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.backup import Manifest
 from memory_fabric.core.errors import HomeError, IntegrityViolated
@@ -53,6 +54,7 @@ def restore_home(
     *,
     number: int | None = None,
     progress: Progress | None = None,
+    ask: Callable[[str], str] = nobody_to_ask,
 ) -> Restored:
     """Make a home from a backup; every byte of it is checked on the way.
 
@@ -62,6 +64,7 @@ def restore_home(
         keys: puts the site's keys into the home.
         os_user: who restores, for the receipt.
         number: which backup; the newest where left out.
+        ask: asks the operator for a passphrase or a PIN.
 
     Raises:
         HomeError: ``home-exists``; ``root-key-wrong``: the keys are not this site's.
@@ -94,7 +97,7 @@ def restore_home(
         shutil.rmtree(building.root, ignore_errors=True)
         raise
     try:
-        with open_home(path, load=False) as home:
+        with open_home(path, load=False, ask=ask) as home:
             erased, receipt = backup.drop_erased(home.node, _operator(home, os_user), manifest)
             home.load()
     except IntegrityViolated:
