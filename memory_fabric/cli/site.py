@@ -16,6 +16,9 @@ from memory_fabric.core.errors import HomeError, InputError, IntegrityViolated
 if TYPE_CHECKING:
     from memory_fabric_api.server import Listening
 
+if TYPE_CHECKING:
+    from memory_fabric_api.server import Listening
+
 commands = typer.Typer(help="This site.", no_args_is_help=True)
 classes = typer.Typer(help="Label classes that memories may have.", no_args_is_help=True)
 commands.add_typer(classes, name="classes")
@@ -68,6 +71,8 @@ def serve(
     listen: Annotated[str, typer.Option(help="HOST:PORT.")] = "127.0.0.1:8700",
 ) -> None:
     """Serve the HTTP API and the local socket until interrupted."""
+    from memory_fabric_api.server import serve as serve_home  # no other command waits for it
+
     run = session(context)
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
