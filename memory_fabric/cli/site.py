@@ -121,6 +121,11 @@ def status(context: typer.Context) -> None:
     ]
     if bundle["problem"]:
         rows.append(("problem", bundle["problem"]))
+    snapshot = told["snapshot"]
+    if snapshot["refused"]:
+        rows.append(("snapshot", f"not opened by: {snapshot['refused']}; written anew when due"))
+    elif snapshot["behind"] is not None:
+        rows.append(("snapshot", f"{snapshot['behind']:,} memories behind"))
     for job in told["upkeep"]:
         if failed := job["failed"]:
             what = f"{job['job']} failed: {failed['error']} in {failed['place']}"
