@@ -77,7 +77,6 @@ def serve(
     host, _, port = listen.rpartition(":")
     if not host or not port.isdigit():
         raise InputError("listen-invalid", "--listen is not HOST:PORT.", "Use 127.0.0.1:8700.")
-    from memory_fabric_api.server import serve as serve_home
 
     with run.open() as home:
         serve_home(home, host.strip("[]"), int(port), lambda at: _ready(run, at))
