@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import lancedb
+import pyarrow as pa
+
 from memory_fabric.wiring import Home
 from tests.system.homes import ask, cli, listed, recalled, reopened, site
 
@@ -55,6 +58,16 @@ class Deeds:
         """One run of the program."""
         run = cli(Path(home), *words)
         return {"code": run.code, "out": run.out, "err": run.err}
+
+    def plain(self, folder: str, rows: list[int]) -> int:
+        """Add rows to a plain LanceDB table, made first where there is none; how many it holds."""
+        database = lancedb.connect(folder)
+        if "plain" not in database.table_names():
+            database.create_table("plain", schema=pa.schema([("number", pa.int64())]))
+        table = database.open_table("plain")
+        if rows:
+            table.add(pa.table({"number": rows}))
+        return int(table.count_rows())
 
     def vector(self, text: str) -> str:
         """A text's embedding in hexadecimal."""
