@@ -8,8 +8,10 @@ from typing import Any
 import lancedb
 import pyarrow as pa
 
+from memory_fabric.flows.scrub import scrub
+from memory_fabric.flows.snapshot import take
 from memory_fabric.wiring import Home
-from tests.system.homes import ask, cli, listed, recalled, reopened, site
+from tests.system.homes import TENANT, ask, cli, listed, recalled, reopened, site
 
 
 class Deeds:
@@ -42,9 +44,25 @@ class Deeds:
         """One operation as the local operator."""
         return ask(self.home, operation, **params)
 
-    def compact(self) -> None:
-        """Rewrite the stack without removed rows."""
-        self.home.node.stack.compact()
+    def tidy(self) -> None:
+        """Bring small fragments of the stack together."""
+        self.home.node.stack.tidy()
+
+    def scrub(self) -> None:
+        """Complete the erasures."""
+        scrub(self.home.node)
+
+    def snapshot(self) -> None:
+        """Write a snapshot of the searchable copy."""
+        if not take(self.home.node):
+            raise RuntimeError("the snapshot does not count")
+
+    def sealed(self, ids: list[str]) -> list[str]:
+        """Sealed bytes of memories."""
+        node = self.home.node
+        rows = [node.copy.find(TENANT, name) for name in ids]
+        records = node.stack.fetch([row.rid for row in rows if row])
+        return [record.blob[-48:].hex() for record in records]
 
     def listed(self) -> dict[str, str]:
         """Texts by id."""

@@ -23,12 +23,17 @@ State = frozenset[str]
 """Texts that the operator sees."""
 
 _VARYING = [
+    (r"^fra-1/", ""),
     (r"^stack/memories\.lance/", "stack/"),
     (r"data/[01]{24}\w+\.lance$", "data/*.lance"),
     (r"\.tmp\w+$", ".tmp*"),
     (r"_versions/\d+\.manifest", "_versions/*.manifest"),
     (r"_transactions/\d+-[-\w]+\.txn$", "_transactions/*.txn"),
     (r"_deletions/[-\w]+\.(arrow|bin)$", "_deletions/*"),
+    (r"\.making-\w+", ".making-*"),
+    (r"objects/[0-9a-f]{2}\b", "objects/*"),
+    (r"[0-9a-f]{32,64}", "*"),
+    (r"\b\d{6,}\b", "*"),
 ]
 
 
@@ -53,11 +58,12 @@ class Scene:
         before: the texts in it.
         ids: of the memories, by text.
         secrets: bytes that must stand in no file.
+        erased: sealed bytes that must stand in no file once an erasure is complete.
     """
 
     def __init__(self, folder: Path, new: New) -> None:
         self.home, self._kept = folder / "fra-1", folder / "kept"
-        self.folder = folder
+        self.folder, self.backups = folder, folder / "backups"
         chance = random.Random(11)  # noqa: S311 - names, not secrets
         self.bela, self.cleo = (f"{name} {word(chance)}" for name in ("Bela", "Cleo"))
         self.fresh = [f"Crocus {number} {word(chance)}" for number in range(20)]
@@ -84,6 +90,8 @@ class Scene:
             self.secrets = [text.split()[-1].encode() for text in (*texts, *self.strangers)]
             self.secrets += [name.split()[-1].encode() for name in (self.bela, self.cleo)]
             self.secrets += [bytes.fromhex(actor.do("vector", text=text))[:24] for text in texts]
+            doomed = [self.ids[text] for text in sorted(self.about_bela)]
+            self.erased = [bytes.fromhex(blob) for blob in actor.do("sealed", ids=doomed)]
             actor.do("shut")
         shutil.copytree(self.home, self._kept)
 
@@ -92,7 +100,8 @@ class Scene:
 
     def restore(self) -> None:
         """Put the home back as it was."""
-        shutil.rmtree(self.home, ignore_errors=True)
+        for left in (self.home, self.backups):
+            shutil.rmtree(left, ignore_errors=True)
         shutil.copytree(self._kept, self.home)
 
 
@@ -118,6 +127,8 @@ class Act:
         after: what is seen once it is done.
         opens: the act opens the home itself.
         cut: an act, and the step before which it had been killed when this one begins.
+        first: an act that was done, and its process killed, before.
+        then: what must hold besides, once all is in order again.
     """
 
     name: str
@@ -125,6 +136,12 @@ class Act:
     after: Callable[[Scene], State]
     opens: bool = False
     cut: tuple[str, str] | None = None
+    first: str | None = None
+    then: Callable[[Actor, Scene], object] | None = None
+
+    def before(self, scene: Scene) -> State:
+        """What is seen before."""
+        return ACTS[self.first].after(scene) if self.first else scene.before
 
 
 def _remember(actor: Actor, scene: Scene) -> object:
@@ -155,6 +172,22 @@ def _forget_one(actor: Actor, scene: Scene) -> object:
     return ask(actor, "forget", id=scene.ids[scene.one])
 
 
+def _back_up(actor: Actor, scene: Scene) -> object:
+    return ask(actor, "backup_create", folder=str(scene.backups), keep=2)
+
+
+def _backs_up(actor: Actor, scene: Scene) -> None:
+    _back_up(actor, scene)
+    ask(actor, "backup_check", folder=str(scene.backups))
+
+
+def _scrubbed(actor: Actor, scene: Scene) -> None:
+    actor.do("scrub")
+    for file in files_of(scene.home):
+        content = file.read_bytes()
+        assert not any(blob in content for blob in scene.erased), file
+
+
 def _declare(actor: Actor, scene: Scene) -> object:
     return ask(actor, "app_add", name="ward", purposes=["care"])
 
@@ -173,7 +206,7 @@ def _withdrawn(scene: Scene) -> State:
 
 RECORDED = "fsync ledger.db-wal"
 """The step that makes a receipt durable: before it nothing holds, after it everything does."""
-TOLD = "create keys/ledger.checkpoint.new"
+TOLD = "write keys/ledger.checkpoint"
 """The step after it."""
 
 ACTS = {
@@ -185,11 +218,20 @@ ACTS = {
         Act("label set", _label, _withdrawn),
         Act("forget", _forget, _withdrawn),
         Act("forget one", _forget_one, lambda scene: scene.before - {scene.one}),
-        Act("compact", lambda actor, _: actor.do("compact"), _same),
+        Act("tidy", lambda actor, _: actor.do("tidy"), _same),
         Act("recall", lambda actor, scene: actor.do("recalled", query=scene.kept), _same),
         Act("app add", _declare, _same),
         Act("close", lambda actor, _: actor.do("shut"), _same),
         Act("open", _open, _same, True),
+        Act(
+            "scrub", lambda actor, _: actor.do("scrub"), _withdrawn, first="forget", then=_scrubbed
+        ),
+        Act("snapshot", lambda actor, _: actor.do("snapshot"), _same),
+        Act("snapshot again", lambda actor, _: actor.do("snapshot"), _same, first="snapshot"),
+        Act("open by a snapshot", _open, _same, True, first="snapshot"),
+        Act("forget with a snapshot", _forget, _withdrawn, first="snapshot", then=_scrubbed),
+        Act("back up", _back_up, _same, then=_backs_up),
+        Act("back up again", _back_up, _same, first="back up", then=_backs_up),
         Act("open after a cut remember", _open, _same, opens=True, cut=("remember", RECORDED)),
         Act(
             "open after a cut label set", _open, _withdrawn, opens=True, cut=("label set", RECORDED)
@@ -228,9 +270,20 @@ def must_hold(new: New, scene: Scene, act: Act, acknowledged: bool) -> None:
     """Nothing acknowledged is lost, nothing is half there, nothing is readable."""
     nothing_readable(scene)
     found = survey(new, scene.home)
-    possible = [act.after(scene)] if acknowledged else [scene.before, act.after(scene)]
-    assert found in possible, (sorted(found - scene.before), sorted(scene.before - found))
+    assert found in possible(scene, act, acknowledged), (
+        sorted(found - scene.before),
+        sorted(scene.before - found),
+    )
+    if act.then:
+        with new() as actor:
+            actor.do("open", home=str(scene.home))
+            act.then(actor, scene)
     nothing_readable(scene)
+
+
+def possible(scene: Scene, act: Act, acknowledged: bool) -> list[State]:
+    """What may be seen after an act."""
+    return [act.after(scene)] if acknowledged else [act.before(scene), act.after(scene)]
 
 
 def attempt(actor: Actor, scene: Scene, act: Act) -> bool:
@@ -247,12 +300,16 @@ def attempt(actor: Actor, scene: Scene, act: Act) -> bool:
 @contextmanager
 def begun(new: New, scene: Scene, act: Act) -> Iterator[Actor]:
     """An actor before whom the act lies, under watch."""
-    scene.restore()
+    if act.first:
+        with begun(new, scene, ACTS[act.first]) as actor:
+            ACTS[act.first].do(actor, scene)
+    else:
+        scene.restore()
     if act.cut:
         before = ACTS[act.cut[0]]
         with begun(new, scene, before) as actor, actor.under(die_at(act.cut[1])), suppress(Died):
             before.do(actor, scene)
-    with new(watch=scene.home) as actor:
+    with new(watch=scene.folder) as actor:
         if not act.opens:
             actor.do("open", home=str(scene.home))
         yield actor

@@ -14,7 +14,18 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fault.actors import Actor, Refused
-from tests.fault.scene import ACTS, Act, New, Nth, Scene, attempt, begun, must_hold, steps_of
+from tests.fault.scene import (
+    ACTS,
+    Act,
+    New,
+    Nth,
+    Scene,
+    attempt,
+    begun,
+    must_hold,
+    possible,
+    steps_of,
+)
 from tests.fault.syscalls import CALLS, Fail
 
 ERRORS = dict.fromkeys(CALLS, errno.ENOSPC) | dict.fromkeys(
@@ -31,8 +42,7 @@ def failing(new: New, scene: Scene, act: Act, step: str, nth: int, onwards: bool
             acknowledged = attempt(actor, scene, act)
         if not act.opens and act.name != "close":
             seen = _seen(actor)
-            possible = [act.after(scene)] if acknowledged else [scene.before, act.after(scene)]
-            assert seen is None or seen in possible
+            assert seen is None or seen in possible(scene, act, acknowledged)
             acknowledged |= _again(actor, scene, act)
     must_hold(new, scene, act, acknowledged)
 
@@ -61,7 +71,16 @@ def _again(actor: Actor, scene: Scene, act: Act) -> bool:
 def _sampled() -> Iterator[tuple[str, float, bool]]:
     """For each act that writes, a place in it and whether the disk stays bad."""
     chance = random.Random(5)  # noqa: S311 - a choice, not a secret
-    for name in ("remember", "remember many", "label set", "forget", "compact", "recall", "open"):
+    for name in (
+        "remember",
+        "remember many",
+        "label set",
+        "forget",
+        "scrub",
+        "snapshot",
+        "back up",
+        "open",
+    ):
         yield name, chance.random(), chance.random() < 0.5
 
 
@@ -75,7 +94,7 @@ def test_one_step_fails(new: New, scene: Scene, name: str, place: float, onwards
 FOUND = [
     # Lance does not notice, and commits a file without its end; once it was called damage.
     ("remember", "write stack/data/.tmp*", 2),
-    ("compact", "write stack/data/.tmp*", 2),
+    ("scrub", "write stack/data/.tmp*", 2),
     # The stack was ahead of the ledger, and the next reading called that an altered record.
     ("label set", "write ledger.db-wal", 1),
 ]
