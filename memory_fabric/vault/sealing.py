@@ -149,6 +149,8 @@ class Sealer:
             plain = self._headers.decrypt(blob[2:start], blob[start:end], place + blob[:2])
         except (InvalidTag, ValueError, OverflowError):
             raise damaged(record) from None
+        if not 1 <= plain[0] <= slots:
+            raise damaged(record)
         last = _FIXED + plain[0] * ID_BYTES
         ids = [plain[at : at + ID_BYTES] for at in range(_FIXED, last, ID_BYTES)]
         marker, size = plain[1 : 1 + _MARKER_BYTES], plain[1 + _MARKER_BYTES : _FIXED]
@@ -173,7 +175,10 @@ class Sealer:
         except (InvalidTag, ValueError):
             raise damaged(record) from None
         text_at = 4 + int.from_bytes(plain[:4], "big")
-        return Memory.from_json(_from_json(plain[text_at:].decode()), plain[4:text_at])
+        try:
+            return Memory.from_json(_from_json(plain[text_at:].decode()), plain[4:text_at])
+        except (ValueError, KeyError, TypeError):  # whoever holds the keys sealed no memory
+            raise damaged(record) from None
 
     def _place_of(self, rid: bytes, version: int, epoch: int) -> bytes:
         return self._place + rid + u64(version) + u64(epoch)
