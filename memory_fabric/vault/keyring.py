@@ -133,6 +133,8 @@ class Keyring:
             raise keyring_damaged("the row of the site's secrets")
         [(keyring._secrets_row, plain)] = own
         keyring._secrets = Secrets.from_bytes(plain)
+        if TABLE not in keyring._secrets.values:
+            raise keyring_damaged("the key of the table")
         keyring._table = KeyTable(pack for _, pack in packs)
         keyring._note([row_id for row_id, _ in packs], [size_of(pack) for _, pack in packs])
         return keyring

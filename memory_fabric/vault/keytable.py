@@ -196,6 +196,8 @@ class KeyTable:
 
     def _append(self, pack: bytes) -> None:
         columns = _columns(pack)
+        if not _sound(columns):  # whoever holds the keys sealed no pack
+            raise keyring_damaged("a pack of keys")
         self._kinds += columns[0]
         self._ids += columns[1]
         self._keys += columns[2]
@@ -273,6 +275,17 @@ def packed(keys: Sequence[HeldKey]) -> bytes:
 def size_of(pack: bytes) -> int:
     """How many places a pack has."""
     return int.from_bytes(pack[:_LENGTH_BYTES], "big")
+
+
+def _sound(columns: Sequence[memoryview]) -> bool:
+    """Whether the columns of a pack are of one length, and their kinds and names can be."""
+    kinds = np.frombuffer(columns[0], np.uint8)
+    if len(columns[4]) != _WORD * len(kinds):
+        return False
+    ends = np.frombuffer(columns[4], ">u8").astype(np.int64)
+    last = int(ends[-1]) if len(ends) else 0
+    known = (kinds >= Kind.TENANT) & (kinds <= Kind.DESTROYED)
+    return bool(known.all() and (np.diff(ends, prepend=0) >= 0).all()) and last == len(columns[5])
 
 
 def _columns(pack: bytes) -> list[memoryview]:

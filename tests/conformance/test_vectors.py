@@ -11,26 +11,31 @@ import hashlib
 import json
 from datetime import UTC, datetime
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
+import lancedb
 import pytest
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from memory_fabric.core.key_ports import RootKey, WrappedKey
 
 from memory_fabric.core.errors import HomeError, MemoryFabricError
+from memory_fabric.core.key_ports import RootKey, WrappedKey
 from memory_fabric.core.records import SealedRecord
+from memory_fabric.flows.snapshot import take
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.sealing import Sealer
 from memory_fabric.vault.snapshot import SnapshotKey, SnapshotSealer
 from tests.conformance import second_reader
 from tests.conformance.make_vectors import FOLDER, files
-from tests.conformance.second_reader import DESTROYED, Rejected
+from tests.conformance.second_reader import DESTROYED, SUBJECT, Rejected
 from tests.conformance.second_writer import SITE, Json
 from tests.conformance.vectors_snapshots import long_snapshots
 from tests.fakes.clock import ManualClock
 from tests.fakes.keystore import MemoryKeyStore
+from tests.system.homes import ask, listed, remember, reopened, site
 
+COLUMNS = ("rid", "version", "epoch", "blob")
 FILES = {name: json.loads((FOLDER / name).read_text()) for name in files()}
 
 
@@ -187,7 +192,7 @@ def second_keyring(vector: Json) -> Json:
     read = second_keys(vector)
     living = [key for key in read.keys.values() if key.kind != DESTROYED]
     names = [
-        [key.tenant, key.subject if key.kind == second_reader.SUBJECT else None, key.id, key.key]
+        [key.tenant, key.subject if key.kind == SUBJECT else None, key.id, key.key]
         for key in living
     ]
     keys = [[*name[:2], name[2].hex(), name[3].hex()] for name in names]
@@ -245,3 +250,33 @@ def test_both_read_snapshots_of_several_chunks() -> None:
     for vector in long_snapshots():
         assert answer(program_snapshot, vector) == vector["expect"], vector["name"]
         assert answer(second_snapshot, vector) == vector["expect"], vector["name"]
+
+
+# --- what a site really writes ------------------------------------------------------------------
+
+
+def test_a_second_reader_reads_a_whole_home(tmp_path: Path) -> None:
+    home = site(tmp_path, SITE, "DE")
+    with reopened(home) as opened:
+        for name in ("Ada", "Bela", "Cleo"):
+            remember(opened, f"{name} grows tulips.", name)
+        remember(opened, "Ada and Bela share a shed.", "Ada", "Bela")
+        ask(opened, "forget", subject="Bela")
+        assert take(opened.node)
+        texts, rows = sorted(listed(opened).values()), len(opened.node.copy)
+    root = (home / "keys" / "root.key").read_bytes()
+    assert len(root) == 8 + 32
+    stored = second_reader.keyring_file(home / "keys" / "keyring.db")
+    keys = second_reader.read_keyring(stored, SITE, root[8:])
+    assert {key.subject for key in keys.keys.values() if key.kind == SUBJECT} == {"Ada", "Cleo"}
+    table = lancedb.connect(home / "stack").open_table("memories").to_arrow().to_pylist()
+    records = [second_reader.Record(*(row[name] for name in COLUMNS)) for row in table]
+    read = [second_reader.read_record(keys, SITE, "memories", record) for record in records]
+    assert sorted(memory["text"] for memory, *_ in filter(None, read)) == texts
+    manifest = (home / "snapshot" / "manifest").read_bytes()
+    snapshot = manifest[4:20]
+    told, _ = second_reader.read_snapshot(
+        SITE, snapshot, keys.secrets[f"snapshot/{snapshot.hex()}"], manifest,
+        (home / "snapshot" / f"{snapshot.hex()}.chunks").read_bytes(),
+    )  # fmt: skip
+    assert told["rows"] == rows
