@@ -91,6 +91,7 @@ class Scopes:
         self._now = self._since = self._until = 0
         self._over = Growing(np.bool_)
         self._counts = np.zeros(0, np.int64)
+        self._present: dict[str, tuple[bytes, frozenset[ClassState]]] = {}
         self._tell(0)
 
     @property
@@ -137,17 +138,22 @@ class Scopes:
             return self._brought_up(kept, scope)
 
     def states(self, tenant: str, now: datetime) -> frozenset[ClassState]:
-        """The class states that occur among a tenant's rows."""
+        """The class states that occur among a tenant's rows: the same object while they do."""
         with self._lock:
             self._at(now)
-            counts = self._counts
-        return frozenset(
-            ClassState(label_class, over)
-            for label_class, number in self._rows.classes.items()
-            if label_class.tenant == tenant
-            for over in (False, True)
-            if counts[2 * number + over]
-        )
+            occur = self._counts > 0
+            mark = occur.tobytes()
+            known = self._present.get(tenant)
+            if known is None or known[0] != mark:
+                states = frozenset(
+                    ClassState(label_class, over)
+                    for label_class, number in self._rows.classes.items()
+                    if label_class.tenant == tenant
+                    for over in (False, True)
+                    if 2 * number < len(occur) and occur[2 * number + over]
+                )
+                known = self._present[tenant] = (mark, states)
+        return known[1]
 
     def _brought_up(self, kept: _Kept, scope: Scope) -> Allowed:
         """What a kept mask says, after what came and went since it was last asked."""
