@@ -28,7 +28,6 @@ from memory_fabric.core.records import RID_BYTES, SealedRecord
 
 if TYPE_CHECKING:
     from lancedb.db import DBConnection
-    from lancedb.table import Table
 
 TABLE = "memories"
 """Name of the table."""
@@ -76,7 +75,6 @@ class LanceStack:
                 "Restore it from a backup, or create the site anew.",
             )
         self._lock = threading.RLock()
-        self._opened: Table | None = None
         self._files = SyncedFiles(self._folder)
         self._records = RecordReader(self._folder)
         self._commits = 0
@@ -92,6 +90,7 @@ class LanceStack:
         with self._reading():
             if durable is not None:
                 step_over_torn(self._folder, durable)
+            self._dataset = self._newest()
             self._learn()
         with self._writing():
             self._files.sync()
@@ -137,14 +136,18 @@ class LanceStack:
         with self._lock:
             if not records:
                 return self.version
+            before, replacing = self.version, bool(self._records.known(list(by_rid)))
             with self._writing():
-                if self._records.known(list(by_rid)):
-                    merge = self._table.merge_insert("rid")
+                if replacing:
+                    merge = self._dataset.merge_insert("rid")
                     merge = merge.when_matched_update_all().when_not_matched_insert_all()
                     merge.execute(_to_arrow(records))
                 else:
-                    self._table.add(_to_arrow(records))
-            return self._committed()
+                    rows = _to_arrow(records)
+                    self._dataset = lance.write_dataset(rows, self._dataset, mode="append")
+            # Somebody else's hand in the table shows as a version between: then all is read.
+            added_alone = not replacing and self.version == before + 1
+            return self._committed(records if added_alone else ())
 
     def remove(self, rids: Sequence[bytes]) -> int:
         """Remove records from the current version, unknown ones left aside. The new version."""
@@ -153,7 +156,7 @@ class LanceStack:
             if not known:
                 return self.version
             with self._writing():
-                self._table.delete(_where(known))
+                self._dataset.delete(_where(known))
             self._records.forget(known)
             return self._committed()
 
@@ -170,14 +173,14 @@ class LanceStack:
         little-endian).
         """
         with self._lock, self._reading():
-            rows = self._table.to_lance().to_table(columns=["rid", "version"])
+            rows = self._newest().to_table(columns=["rid", "version"])
             versions = rows["version"].to_numpy().astype("<i8")
             return b"".join(rows["rid"].to_pylist()), versions.tobytes()
 
     def scan(self) -> Iterator[list[SealedRecord]]:
         """All records of the version at the first step, in batches."""
         with self._lock, self._reading():
-            dataset = self._dataset
+            dataset = self._newest()
             self._compactor.reading()
         try:
             with self._reading():
@@ -189,7 +192,7 @@ class LanceStack:
     def epochs(self) -> dict[int, int]:
         """How many records were sealed in which epoch; reads nothing else of them."""
         with self._lock, self._reading():
-            column = self._table.to_lance().to_table(columns=["epoch"])["epoch"]
+            column = self._newest().to_table(columns=["epoch"])["epoch"]
         return {item["values"].as_py(): item["counts"].as_py() for item in column.value_counts()}
 
     @property
@@ -214,12 +217,16 @@ class LanceStack:
         """Drop files that no version names, which a crash may have left, and old versions."""
         self._compactor.clean_up()
 
-    def _committed(self) -> int:
+    def _newest(self) -> lance.LanceDataset:
+        """The newest version, as a view of its own that no later change moves."""
+        return lance.dataset(self._folder)
+
+    def _committed(self, added: Sequence[SealedRecord] = ()) -> int:
         """Make the last commit durable, know its rows, and merge fragments when it is time."""
         with self._writing():
             self._files.sync()
         with self._reading():
-            self._learn()
+            self._learn(added)
         self._commits += 1
         if self.clutter >= PRESSING:
             self._compact(_TIDY_THRESHOLD, wait=False)
@@ -233,29 +240,21 @@ class LanceStack:
                 self._commits, self._scattered = 0, self._small
         return done
 
-    def _learn(self) -> None:
-        """Know where the records of new fragments lie, and let go of fragments that are gone."""
-        self._dataset = self._newest()
+    def _learn(self, added: Sequence[SealedRecord] = ()) -> None:
+        """Know where the records of new fragments lie, and let go of fragments that are gone.
+
+        Args:
+            added: what the last commit added, if that is all that it did.
+        """
         fragments = self._dataset.get_fragments()
-        self._records.learn(self._dataset, fragments)
+        self._records.learn(self._dataset, fragments, added)
         self._small = sum(part.physical_rows < FRAGMENT_ROWS // 2 for part in fragments)
 
     def _moved(self) -> None:
         """Rows have moved to other fragments."""
-        if self._opened is not None:
-            self._opened.checkout_latest()
         with self._reading():
+            self._dataset = self._newest()
             self._learn()
-
-    def _newest(self) -> lance.LanceDataset:
-        return lance.dataset(self._folder)
-
-    @property
-    def _table(self) -> Table:
-        """The table as LanceDB opens it, once something is written."""
-        if self._opened is None:
-            self._opened = _connect(self._folder.parent).open_table(TABLE)
-        return self._opened
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
 
@@ -55,23 +56,39 @@ class SyncedFiles:
             raise
 
     def _sync_new(self) -> None:
+        """Files first and then the folders that name them; those of a kind at once, since the
+        disk takes several in one go.
+        """
         present: set[str] = set()
+        files: list[Path] = []
+        folders: list[Path] = []
         for folder in _FOLDERS:
             path = self._table / folder
             names = {f"{folder}/{name}" for name in _names(path) if not _unfinished(name)}
             before = {name for name in self._synced if name.startswith(f"{folder}/")}
-            for name in names - before | names & {f"{folder}/{_HINT}"}:
-                sync(self._table / name)
-                # At opening there may be torn files that no version names any more.
-                if self._synced and not name.endswith(_HINT):
-                    _check_end(self._table / name)
+            fresh = names - before | names & {f"{folder}/{_HINT}"}
+            files += [self._table / name for name in fresh]
             if names != before:
-                sync(path)
+                folders.append(path)
             present |= names
         if not self._synced:
-            sync(self._table)
-            sync(self._table.parent)
+            folders += [self._table, self._table.parent]
+        _each(sync, files)
+        if self._synced:  # at opening there may be torn files that no version names any more
+            for file in files:
+                if file.name != _HINT:
+                    _check_end(file)
+        _each(sync, folders)
         self._synced = present
+
+
+_SYNCING = ThreadPoolExecutor(4, "sync")
+
+
+def _each(act: Callable[[Path], None], paths: Sequence[Path]) -> None:
+    """Do it to all of them, side by side; the first error where there is any."""
+    for _ in _SYNCING.map(act, paths):
+        pass
 
 
 def step_over_torn(table: Path, durable: int) -> None:

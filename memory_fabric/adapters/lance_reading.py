@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import lance
+import numpy as np
 from lance.file import LanceFileReader
 
 from memory_fabric.adapters.lance_files import is_read_error
@@ -48,13 +49,23 @@ class RecordReader:
         addresses = self._index.find(rids).address.tolist()
         return [rid for rid, at in zip(rids, addresses, strict=True) if at != NOWHERE]
 
-    def learn(self, dataset: lance.LanceDataset, fragments: Sequence[lance.LanceFragment]) -> None:
-        """Take in fragments that are new among all of a dataset's, and let go of those gone."""
+    def learn(
+        self,
+        dataset: lance.LanceDataset,
+        fragments: Sequence[lance.LanceFragment],
+        added: Sequence[SealedRecord] = (),
+    ) -> None:
+        """Take in fragments that are new among all of a dataset's, and let go of those gone.
+
+        Args:
+            added: what the new fragments hold, in this order; where it is not known, they are
+                read.
+        """
         new = [fragment for fragment in fragments if fragment.fragment_id not in self._files]
         # A reader on its way must find the file of every address: names first, then rows.
         self._files |= {fragment.fragment_id: fragment.data_files()[0].path for fragment in new}
         if new:
-            self._index.put(_rows_of(dataset, new))
+            self._index.put(_rows_added(new, added) if added else _rows_of(dataset, new))
         with self._opening:
             for gone in self._files.keys() - {fragment.fragment_id for fragment in fragments}:
                 del self._files[gone]
@@ -116,3 +127,17 @@ def _rows_of(dataset: lance.LanceDataset, fragments: list[lance.LanceFragment]) 
     table = scanner.to_table()
     numbers = (table[name].to_numpy() for name in ("_rowaddr", "version", "epoch"))
     return Rows(as_rids(b"".join(table["rid"].to_pylist())), *numbers)
+
+
+def _rows_added(fragments: list[lance.LanceFragment], added: Sequence[SealedRecord]) -> Rows:
+    """Where records lie that were just appended, in their order."""
+    addresses = [
+        fragment.fragment_id * _FRAGMENT + np.arange(fragment.physical_rows, dtype=np.uint64)
+        for fragment in sorted(fragments, key=lambda fragment: fragment.fragment_id)
+    ]
+    return Rows(
+        as_rids(b"".join([record.rid for record in added])),
+        np.concatenate(addresses),
+        np.fromiter((record.version for record in added), np.int64, len(added)),
+        np.fromiter((record.epoch for record in added), np.int64, len(added)),
+    )
