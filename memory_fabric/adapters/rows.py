@@ -1,4 +1,4 @@
-"""Rows of a file: JSON lines, CSV or Parquet, each with its line, good or not."""
+"""Rows of a file: JSON lines, CSV, Parquet or Arrow, each with its line, good or not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from memory_fabric.core.errors import InputError
 
 _BATCH = 1000
-_SUFFIXES = (".jsonl", ".csv", ".parquet")
+_SUFFIXES = (".jsonl", ".csv", ".parquet", ".arrow")
+_ARROW_FILE = b"ARROW1"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Row:
     """One row.
 
     Attributes:
-        line: where it stands, from 1: the line of a text file, the row of a Parquet file.
+        line: where it stands, from 1: the line of a text file, the row of any other.
         fields: its values by column; empty where it cannot be read.
         problem: why it cannot be read, without quoting it.
     """
@@ -34,7 +35,7 @@ class Row:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a ``.jsonl``, ``.csv`` or ``.parquet`` file.
+    """The rows of a ``.jsonl``, ``.csv``, ``.parquet`` or ``.arrow`` file (stream or file format).
 
     Raises:
         InputError: ``file-unreadable``, ``file-format-unknown``.
@@ -44,28 +45,39 @@ def read_rows(path: Path) -> Iterator[Row]:
             return _json_lines(path)
         case ".csv":
             return _csv(path)
-        case _:
+        case ".parquet":
             return _parquet(path)
+        case _:
+            return _arrow(path)
 
 
 def count_rows(path: Path) -> int:
     """About how many rows there are, for a progress bar."""
-    if _suffix(path) == ".parquet":
-        return int(_parquet_file(path).metadata.num_rows)
+    match _suffix(path):
+        case ".parquet":
+            return int(_parquet_file(path).metadata.num_rows)
+        case ".arrow":
+            return sum(batch.num_rows for batch in _arrow_batches(path))
     with path.open("rb") as file:
         return sum(chunk.count(b"\n") for chunk in iter(lambda: file.read(1 << 20), b""))
 
 
-def _suffix(path: Path) -> str:
+def check_suffix(path: Path) -> str:
+    """The format that a file's name tells, or ``file-format-unknown``."""
     if path.suffix.lower() not in _SUFFIXES:
         raise InputError(
             "file-format-unknown",
             "The file's name ends in none of the known formats.",
             f"Use {', '.join(_SUFFIXES)}.",
         )
+    return path.suffix.lower()
+
+
+def _suffix(path: Path) -> str:
+    suffix = check_suffix(path)
     if not path.is_file():
         raise InputError("file-unreadable", "There is no such file.", "Check the path.")
-    return path.suffix.lower()
+    return suffix
 
 
 def _json_lines(path: Path) -> Iterator[Row]:
@@ -118,9 +130,9 @@ def _csv(path: Path) -> Iterator[Row]:
         ) from None
 
 
-def _cell(name: str, text: str) -> Any:
-    """A CSV cell: JSON where the column holds JSON, text elsewhere."""
-    if name in ("metadata", "embedding", "vector", "label") and text:
+def _cell(name: str, text: Any) -> Any:
+    """A cell: JSON where the column holds JSON as text, and as it is elsewhere."""
+    if name in ("metadata", "embedding", "vector", "label") and text and isinstance(text, str):
         try:
             return json.loads(text)
         except ValueError:
@@ -134,7 +146,7 @@ def _parquet(path: Path) -> Iterator[Row]:
     for batch in file.iter_batches(batch_size=_BATCH):
         for row in batch.to_pylist():
             line += 1
-            yield Row(line, row)
+            yield Row(line, {name: _cell(name, value) for name, value in row.items()})
 
 
 def _parquet_file(path: Path) -> pq.ParquetFile:
@@ -143,4 +155,29 @@ def _parquet_file(path: Path) -> pq.ParquetFile:
     except (pa.ArrowInvalid, OSError):
         raise InputError(
             "file-unreadable", "The file is not Parquet.", "Check how it was written."
+        ) from None
+
+
+def _arrow(path: Path) -> Iterator[Row]:
+    line = 0
+    for batch in _arrow_batches(path):
+        for row in batch.to_pylist():
+            line += 1
+            yield Row(line, {name: _cell(name, value) for name, value in row.items()})
+
+
+def _arrow_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """The batches of a stream, which ends where it ends, or of a file with its footer."""
+    try:
+        with path.open("rb") as file:
+            named = file.read(len(_ARROW_FILE)) == _ARROW_FILE
+        if named:
+            with pa.ipc.open_file(path) as whole:
+                yield from (whole.get_batch(number) for number in range(whole.num_record_batches))
+        else:
+            with pa.OSFile(str(path)) as source, pa.ipc.open_stream(source) as stream:
+                yield from stream
+    except (pa.ArrowException, OSError):
+        raise InputError(
+            "file-unreadable", "The file is no Arrow stream.", "Check how it was written."
         ) from None

@@ -27,6 +27,7 @@ from memory_fabric.cli import (
     recall,
     receipts,
     remember,
+    save,
     site,
 )
 from memory_fabric.cli.asking import Asker
@@ -70,6 +71,7 @@ program.add_typer(site.commands, name="site")
 program.add_typer(app.commands, name="app")
 program.command("remember")(remember.remember)
 program.command("recall")(recall.recall)
+program.command("save")(save.save)
 program.command("ask")(ask.ask)
 program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Iterator
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,13 +23,18 @@ if TYPE_CHECKING:
 
 _BATCH = 500
 """Rows that go in with one receipt."""
+_ALIASES = {"subject": "subjects", "purpose": "purposes"}
 
 
 def remember(
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="What to remember.")] = None,
     source: Annotated[
-        Path | None, typer.Option("--from", help="A .jsonl, .csv or .parquet file instead.")
+        Path | None,
+        typer.Option("--from", help="A .jsonl, .csv, .parquet or .arrow file instead; or mem0."),
+    ] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="With --from mem0: the folder of its vector store.")
     ] = None,
     subject: Annotated[list[str] | None, typer.Option(help="Whom it is about; repeat it.")] = None,
     memory_type: Annotated[
@@ -46,18 +56,21 @@ def remember(
         bool, typer.Option("--strict", help="Of a file, take all rows or none.")
     ] = False,
 ) -> None:
-    """Remember one text, or every row of a file."""
+    """Remember one text, or every row of a file. What is said of the label counts for each row that
+    does not say otherwise. An interrupted import is run again: what is there stays as it is.
+    """
     run = session(context)
     if (text is None) == (source is None):
         raise InputError("nothing-to-do", "Name one text, or one file with --from.", "Choose one.")
-    if source is not None:
-        _import(run, source, tenant, strict)
-        return
-    fields = {
-        "memory": text, "subjects": subject or [], "memory_type": memory_type,
-        "data_class": data_class, "personal": personal, "special": special or [],
-        "purposes": purpose or [], "consent": consent, "expires_at": expires_at, "id": id,
+    said = {
+        "subjects": subject, "data_class": data_class, "personal": personal, "special": special,
+        "purposes": purpose, "consent": consent if consent != "none" else None,
+        "expires_at": expires_at,
     }  # fmt: skip
+    if source is not None:
+        _import(run, source, store, tenant, strict, _only_said(said))
+        return
+    fields = {"memory": text, "memory_type": memory_type, "id": id, **_only_said(said)}
     done = run.run("add", tenant, memories=[fields])
     if run.output.as_json:
         run.output.json(done)
@@ -65,30 +78,50 @@ def remember(
         run.output.say(f"Remembered as {done['results'][0]['id']} (receipt {done['receipt']}).")
 
 
-def _import(run: Session, source: Path, tenant: str | None, strict: bool) -> None:
+def _only_said(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value not in (None, [])}
+
+
+def _import(
+    run: Session,
+    source: Path,
+    store: Path | None,
+    tenant: str | None,
+    strict: bool,
+    defaults: dict[str, Any],
+) -> None:
     """Every good row goes in, every bad one is reported by its line; or all or none."""
-    total = wiring.count_rows(source)
+    if str(source) == "mem0":
+        place = store or wiring.DEFAULT_STORE
+        total, rows = wiring.count_mem0(place), partial(wiring.mem0_rows, place)
+    else:
+        total, rows = wiring.count_rows(source), partial(wiring.read_rows, source)
     problems: list[dict[str, Any]] = []
     ids: list[str] = []
     receipts: list[str] = []
+    present = 0
     with run.calls(tenant) as call, run.output.progress("Remembering") as bar:
         done = 0
         passes = (True, False) if strict else (False,)
         for dry in passes:
             if problems:
                 break
-            done = 0
+            done = present = 0
             lines: dict[str, int] = {}
-            for batch in _batches(wiring.read_rows(source)):
-                reply = _send(call, batch, problems, dry)
-                problems += _repeated(batch, lines) if dry else []
+            seen: Counter[bytes] = Counter()
+            for batch in _batches(rows()):
+                some = [replace(row, fields=_with(defaults, row.fields)) for row in batch]
+                reply = _send(call, some, problems, dry, seen)
+                problems += _repeated(some, lines) if dry else []
                 ids += [item["id"] for item in reply["results"]]
                 receipts += [reply["receipt"]] if reply["receipt"] else []
-                done += len(batch)
+                present += len(reply["present"])
+                done += len(some)
                 bar.step(done, total)
     problems.sort(key=lambda problem: int(problem["line"]))
     report = {
         "remembered": len(ids),
+        "present": present,
         "failed": len(problems),
         "problems": problems,
         "receipts": receipts,
@@ -96,12 +129,28 @@ def _import(run: Session, source: Path, tenant: str | None, strict: bool) -> Non
     if run.output.as_json:
         run.output.json(report)
     else:
-        rows = [(item["line"], item["code"], item["what"], item["do"]) for item in problems]
-        if rows:
-            run.output.table("Rows that were not taken", ("line", "code", "what", "do"), rows)
+        shown = [(item["line"], item["code"], item["what"], item["do"]) for item in problems]
+        if shown:
+            run.output.table("Rows that were not taken", ("line", "code", "what", "do"), shown)
         run.output.say(f"Remembered {len(ids):,} of {done:,} rows.")
+        if present:
+            run.output.say(f"{present:,} were there already, by their ids, and stay as they are.")
     if problems:
         raise typer.Exit(1)
+
+
+def _with(defaults: dict[str, Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A row with what was said for all, where it says nothing itself."""
+    nested = fields.get("label")
+    label = nested if isinstance(nested, Mapping) else {}
+    said = {
+        _ALIASES.get(name, name)
+        for each in (fields, label)
+        for name, value in each.items()
+        if value not in (None, "", [])
+    }
+    left = {name: value for name, value in defaults.items() if name not in said}
+    return {**{name: fields[name] for name in fields if name not in left}, **left}
 
 
 def _batches(rows: Iterator[Row]) -> Iterator[list[Row]]:
@@ -130,7 +179,11 @@ def _repeated(batch: list[Row], lines: dict[str, int]) -> list[dict[str, Any]]:
 
 
 def _send(
-    call: Call, batch: list[Row], problems: list[dict[str, Any]], dry: bool
+    call: Call,
+    batch: list[Row],
+    problems: list[dict[str, Any]],
+    dry: bool,
+    seen: Counter[bytes],
 ) -> dict[str, Any]:
     """Hand one batch over; collects what is wrong with its rows, by line."""
     readable = [row for row in batch if row.problem is None]
@@ -139,7 +192,14 @@ def _send(
         for row in batch
         if row.problem is not None
     ]
-    reply = call("add_good", memories=[row.fields for row in readable], dry=dry)
+    repeats = []
+    for row in readable:
+        content = json.dumps(dict(row.fields), sort_keys=True, default=str).encode()
+        alike = hashlib.sha256(content).digest()
+        repeats.append(seen[alike])
+        seen[alike] += 1
+    asked = [row.fields for row in readable]
+    reply = call("add_good", memories=asked, dry=dry, repeats=repeats)
     for item in reply["problems"]:
         line = readable[item["row"]].line
         problems.append({"line": line, **{key: item[key] for key in ("code", "what", "do")}})

@@ -139,4 +139,5 @@ def _all_facts(memory: Memory) -> dict[str, Any]:
         "metadata": dict(memory.metadata),
         "created_at": memory.created_at.isoformat(),
         "valid_at": memory.valid_at.isoformat() if memory.valid_at else None,
+        "expires_at": expires.isoformat() if (expires := memory.label.expires_at) else None,
     }

@@ -22,7 +22,16 @@ from memory_fabric.operations.exports import (
     lease_recall,
 )
 from memory_fabric.operations.keys import keys_escrow, keys_rotate, keys_status
-from memory_fabric.operations.memories import add, add_good, forget, get, label_set, page, search
+from memory_fabric.operations.memories import (
+    add,
+    add_good,
+    forget,
+    get,
+    label_set,
+    own_page,
+    page,
+    search,
+)
 from memory_fabric.operations.receipts import (
     checkpoint,
     receipt_proof,
@@ -102,6 +111,7 @@ __all__ = [
     "lease_recall",
     "link",
     "operator",
+    "own_page",
     "page",
     "receipt_proof",
     "receipt_show",
@@ -119,7 +129,7 @@ OPERATIONS: Mapping[str, Operation] = {
     operation.__name__: operation
     for operation in (
         app_add, app_list, app_remove, add, add_good, search, ask, context, get, page, forget,
-        label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
+        own_page, label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
         receipts_list, receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card,
         grid_accept, export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from memory_fabric.core.access import Requester
+from memory_fabric.core.access import Form, Requester
 from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import (
     InputError,
@@ -19,7 +21,7 @@ from memory_fabric.flows import (
     remember,
 )
 from memory_fabric.flows.erase import Erased
-from memory_fabric.flows.node import accountable
+from memory_fabric.flows.node import Node, accountable
 from memory_fabric.flows.remains import SCRUB
 from memory_fabric.flows.scrub import WITHIN
 from memory_fabric.operations.exports import leases_json
@@ -27,6 +29,7 @@ from memory_fabric.operations.shapes import (
     Json,
     change_from,
     not_reached,
+    own_row,
     query_from,
     result,
     results,
@@ -53,32 +56,78 @@ def add(home: Home, requester: Requester, *, memories: Sequence[Mapping[str, Any
 
 
 def add_good(
-    home: Home, requester: Requester, *, memories: Sequence[Mapping[str, Any]], dry: bool = False
+    home: Home,
+    requester: Requester,
+    *,
+    memories: Sequence[Mapping[str, Any]],
+    dry: bool = False,
+    repeats: Sequence[int] | None = None,
 ) -> Json:
     """Remember those of the given memories that can be taken, and say what is wrong with the rest.
 
     Args:
         dry: only say it, and store nothing.
+        repeats: of an import that may be run again: how many memories like each one came before it.
+            One without an id gets one that its content and this number give, and ids that are
+            there already are named ``present`` instead of being problems.
     """
     node = home.node
-    node.check_tenant(requester)
+    tenant = node.check_tenant(requester)
     good: list[Draft] = []
     problems: list[Json] = []
+    present: list[Json] = []
     ids: set[str] = set()
     for row, fields in enumerate(memories):
         try:
             draft = Draft.from_fields(fields)
+            if repeats is not None:
+                draft = _named(node, tenant, draft, fields, repeats[row])
+                if draft.id and draft.id not in ids and node.copy.find(tenant, draft.id):
+                    present.append({"row": row, "id": draft.id})
+                    continue
             remember.check_draft(node, requester, draft, ids)
             good.append(draft)
             ids |= {draft.id} if draft.id else set()
         except MemoryFabricError as error:
             problems.append({"row": row, "code": error.code, "what": error.what, "do": error.do})
+    told: Json = {"results": [], "problems": problems, "present": present, "receipt": None}
     if dry or not good:
-        return {"results": [], "problems": problems, "receipt": None}
+        return told
     with accountable(node, "remember", requester):
         done = remember.remember(node, requester, good)
     results = [{"id": name, "event": "ADD"} for name in done.ids]
-    return {"results": results, "problems": problems, "receipt": done.receipt}
+    return {**told, "results": results, "receipt": done.receipt}
+
+
+def _named(node: Node, tenant: str, draft: Draft, fields: Mapping[str, Any], repeat: int) -> Draft:
+    if draft.id is not None:
+        return draft
+    content = json.dumps([dict(fields), repeat], sort_keys=True, default=str).encode()
+    return replace(draft, id=node.vault.name_for(tenant, content))
+
+
+def own_page(
+    home: Home,
+    requester: Requester,
+    *,
+    purpose: str | None = None,
+    subject: str | None = None,
+    all_subjects: bool = False,
+    cursor: str | None = None,
+) -> Json:
+    """A page of memories as `remember --from` takes them; those that policy releases in full."""
+    with accountable(home.node, "recall", requester):
+        found = memories.list_memories(
+            home.node, requester, sole_purpose(requester, purpose), subject, all_subjects, cursor
+        )
+    items = [item for part in found.released.parts for item in part.items]
+    rows = [own_row(item) for item in items if item.form is Form.FULL]
+    return {
+        "rows": rows,
+        "left_out": len(items) - len(rows),
+        "cursor": found.cursor,
+        "receipt": found.released.receipt.receipt.id,
+    }
 
 
 def search(

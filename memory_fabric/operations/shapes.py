@@ -46,6 +46,28 @@ def result(node: Node, site_id: str, item: Shown) -> Json:
     }
 
 
+def own_row(item: Shown) -> Json:
+    """A memory in full, with its label, as it can be remembered again."""
+    facts, label = item.facts, item.label_class
+    return {
+        "id": item.id,
+        "memory": item.memory,
+        "memory_type": facts["memory_type"],
+        "valid_at": facts["valid_at"] or facts["created_at"],
+        "metadata": facts["metadata"],
+        "label": {
+            "subjects": facts["subjects"],
+            "data_class": str(label.data_class),
+            "personal": label.personal,
+            "special": sorted(label.special),
+            "purposes": sorted(label.purposes),
+            "consent": str(label.consent),
+            "legal_hold": label.legal_hold,
+            "expires_at": facts["expires_at"],
+        },
+    }
+
+
 def not_reached(withheld: Sequence[Withheld], unreachable: Mapping[str, str]) -> Json:
     """What sites kept back, and, where there are any, which did not answer."""
     told: Json = {

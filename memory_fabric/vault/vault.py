@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from memory_fabric.gate.permits import (
     taken_in,
     update_taken_in,
 )
+from memory_fabric.vault.binding import bind, derive
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.sealing import Sealer, Unsealed
 
@@ -193,6 +195,13 @@ class Vault:
         if not all(state in permit.grants for state in states):
             raise _misused()
         return update_taken_in(redeemed, states, arrays)
+
+    def name_for(self, tenant: str, content: bytes) -> str:
+        """An id for a memory that came without one: the same for the same content at this site, and
+        telling nothing of it, since it is a keyed hash.
+        """
+        key = derive(self._keyring.table_key, bind("memory-fabric/imported-id/1"))
+        return hmac.digest(key, bind(tenant, content), "sha256")[:12].hex()
 
     def key_ids(self, tenant: str, subject: str) -> list[bytes]:
         """What to destroy to erase a subject: opaque ids, fit for a receipt."""

@@ -15,8 +15,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from memory_fabric.adapters.mem0 import DEFAULT_STORE as DEFAULT_STORE
+    from memory_fabric.adapters.mem0 import count_mem0 as count_mem0
+    from memory_fabric.adapters.mem0 import mem0_rows as mem0_rows
     from memory_fabric.adapters.package_file import PackageWriter as PackageWriter
     from memory_fabric.adapters.package_file import read_packages as read_packages
+    from memory_fabric.adapters.row_files import RowFile as RowFile
     from memory_fabric.adapters.rows import Row as Row
     from memory_fabric.adapters.rows import count_rows as count_rows
     from memory_fabric.adapters.rows import read_rows as read_rows
@@ -40,7 +44,9 @@ if TYPE_CHECKING:
     from memory_fabric.wiring.served import reach as reach
 
 _PARTS = {
+    "adapters.mem0": ("DEFAULT_STORE", "count_mem0", "mem0_rows"),
     "adapters.package_file": ("PackageWriter", "read_packages"),
+    "adapters.row_files": ("RowFile",),
     "adapters.rows": ("Row", "count_rows", "read_rows"),
     "adapters.training": ("TINY_MODEL", "WorkerTrainer"),
     "adapters.transport": ("LocalSocket", "bindable"),
