@@ -111,8 +111,11 @@ def _import(
             seen: Counter[bytes] = Counter()
             for batch in _batches(rows()):
                 some = [replace(row, fields=_with(defaults, row.fields)) for row in batch]
-                reply = _send(call, some, problems, dry, seen)
-                problems += _repeated(some, lines) if dry else []
+                again = _repeated(some, lines)
+                problems += again
+                twice = {problem["line"] for problem in again}
+                once = [row for row in some if row.line not in twice]
+                reply = _send(call, once, problems, dry, seen)
                 ids += [item["id"] for item in reply["results"]]
                 receipts += [reply["receipt"]] if reply["receipt"] else []
                 present += len(reply["present"])
