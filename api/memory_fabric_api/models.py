@@ -104,6 +104,7 @@ class Result(Shape):
     metadata: Mapping[str, JsonValue] = optional()
     created_at: Moment = optional()
     valid_at: Moment | None = None
+    expires_at: Moment | None = None
 
 
 class Withheld(Shape):
