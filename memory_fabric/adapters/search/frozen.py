@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-_FORMAT = "memory-fabric/search-copy/1"
+_FORMAT = "memory-fabric/search-copy/2"
 _ABOUT = "about"
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -60,9 +60,17 @@ def chosen(arrays: Mapping[str, npt.NDArray[Any]], prefix: str) -> Arrays:
 def vector_parts(
     blocks: Iterable[npt.NDArray[np.float32]], held: npt.NDArray[np.bool_]
 ) -> Iterator[tuple[str, memoryview]]:
-    """Vectors of the slots that are held, block by block."""
-    start = 0
-    for number, block in enumerate(blocks):
+    """Vectors of the slots that are held, in parts as long as the blocks."""
+    start = number = 0
+    size, left = 0, list[npt.NDArray[np.float32]]()
+    for block in blocks:
+        size = size or len(block)
         kept = held[start : start + len(block)]
-        yield f"vectors-{number}", as_bytes(block if kept.all() else block[kept])
         start += len(block)
+        left.append(block if kept.all() else block[kept])
+        if sum(map(len, left)) >= size:
+            rows = left[0] if len(left) == 1 else np.concatenate(left)
+            yield f"vectors-{number}", as_bytes(rows[:size])
+            number, left = number + 1, [rows[size:]] if len(rows) > size else []
+    if left:
+        yield f"vectors-{number}", as_bytes(np.concatenate(left))

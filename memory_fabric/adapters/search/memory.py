@@ -243,6 +243,7 @@ class MemorySearchCopy:
             with self._lock.writing():
                 for change in late:
                     change(store)
+                store.readers = self._store.readers
                 self._store, self._late = store, None
                 self._look_for_gaps()
         except BaseException:

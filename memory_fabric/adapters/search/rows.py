@@ -371,7 +371,10 @@ def _subject_key(tenant: str, subject: str) -> bytes:
 def _rid_keys(rids: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
     halves = np.ascontiguousarray(rids).view("<i8").reshape(-1, 2)
     keys: npt.NDArray[np.int64] = (halves[:, 0] * _SPREAD) ^ halves[:, 1]
-    return keys
+    for shift in (32, 29):  # every bit of a rid is to count among the lowest bits of its key
+        keys ^= keys >> shift
+        keys *= _SPREAD
+    return keys ^ (keys >> 32)
 
 
 def _mixed(tenant: Any) -> Any:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from datetime import datetime
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,13 @@ KEPT = 32
 """So many scopes are kept, for about one byte a row each."""
 
 
+class Gathered(NamedTuple):
+    """The codes of the rows in scope, and their slots."""
+
+    slots: npt.NDArray[np.int32]
+    codes: npt.NDArray[np.uint8]
+
+
 class Allowed:
     """The slots that a scope allows now."""
 
@@ -32,6 +40,8 @@ class Allowed:
         self._mask = mask
         self._slots = slots
         self._bits: npt.NDArray[np.uint8] | None = None
+        self.scans = 0
+        self.gathered: Gathered | None = None
         self.words: int | None = None
         """How many terms their texts have together, once somebody has counted."""
         self.holding: dict[int, int] = {}

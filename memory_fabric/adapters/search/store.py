@@ -33,7 +33,8 @@ class Store:
         self.text = text or FullText()
         self.vectors = vectors or Vectors(dim)
         self.scopes = Scopes(self.rows)
-        self._readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
+        self.readers: weakref.WeakSet[_Reader] = weakref.WeakSet()
+        """Who still takes parts of the store, or of one whose blocks of vectors it shares."""
         self._unerased: list[Slots] = []
 
     def add(self, rows: Sequence[IndexRow], vectors: Floats) -> None:
@@ -60,7 +61,7 @@ class Store:
     def freeze(self) -> Iterator[tuple[str, memoryview]]:
         """The rows that are held now. Called while nobody writes; taken while others do."""
         reader = _Reader()
-        self._readers.add(reader)
+        self.readers.add(reader)
         held, blocks = self.rows.held.view.copy(), self.vectors.blocks()
         rows_of, text_of = self.rows.frozen(), self.text.frozen()
 
@@ -99,7 +100,7 @@ class Store:
             raise ValueError("parts of a frozen search copy do not fit together") from error
         vectors = Vectors(dim)
         for _, block in left:
-            vectors.add(np.frombuffer(block, "<f4").reshape(-1, dim))
+            vectors.adopt(np.frombuffer(block, "<f4").reshape(-1, dim))
         if not rows.slots == len(text) == len(vectors):
             raise ValueError("parts of a frozen search copy are about different rows")
         return cls(dim, rows, text, vectors)
@@ -107,7 +108,7 @@ class Store:
     def _emptied(self, slots: Slots) -> None:
         self.scopes.removed(slots)
         self._unerased.append(slots)
-        if not self._readers:
+        if not self.readers:
             for some in self._unerased:
                 self.vectors.erase(some)
             self._unerased.clear()

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 import os
 import threading
+import weakref
+from collections import deque
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from memory_fabric.adapters.search.columns import Floats, Growing, Slots
-from memory_fabric.adapters.search.scopes import Allowed
+from memory_fabric.adapters.search.scopes import Allowed, Gathered
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when OpenMP starts, so before faiss
 
@@ -39,6 +41,9 @@ BLOCK = 65_536
 """Rows of one block of vectors: growing never moves a vector."""
 _COARSE_BYTES = 32  # faiss has a fast loop for this width
 _SPARSE = 8
+_OFTEN = 8
+_GATHERED = 4
+"""Codes of so many scopes are kept by themselves."""
 
 _local = threading.local()
 
@@ -50,6 +55,7 @@ class Vectors:
         self._dim = dim
         self._size = 0
         self._blocks: list[Floats] = []
+        self._lately: deque[weakref.ref[Allowed]] = deque()
         width = -(-dim // 64) * 8
         self._fine_bytes = max(width - _COARSE_BYTES, 0)
         self._coarse_bytes = width - self._fine_bytes
@@ -68,15 +74,14 @@ class Vectors:
     @property
     def code_bytes(self) -> int:
         """Bytes of memory taken by sign bits."""
-        return self._coarse.nbytes + self._fine.nbytes
+        scopes = [allowed for some in list(self._lately) if (allowed := some())]
+        gathered = [allowed.gathered for allowed in scopes if allowed.gathered]
+        lately = sum(some.codes.nbytes + some.slots.nbytes for some in gathered)
+        return self._coarse.nbytes + self._fine.nbytes + lately
 
     def add(self, rows: Floats) -> None:
         """Append vectors, shape (n, dim), in the next slots."""
-        codes = self._codes(rows)
-        self._coarse.extend(codes[:, : self._coarse_bytes])
-        if self._fine_bytes:
-            fine = np.ascontiguousarray(codes[:, self._coarse_bytes :])
-            self._fine.extend(fine.view(np.uint64))
+        self._encode(rows)
         done = 0
         while done < len(rows):
             at = self._size % BLOCK
@@ -86,10 +91,18 @@ class Vectors:
             self._blocks[-1][at : at + count] = rows[done : done + count]
             done, self._size = done + count, self._size + count
 
+    def adopt(self, rows: Floats) -> None:
+        """Append vectors, and where they are a whole block keep their memory without a copy."""
+        if len(rows) == BLOCK and self._size % BLOCK == 0 and rows.flags.writeable:
+            self._encode(rows)
+            self._blocks.append(rows)
+            self._size += BLOCK
+        else:
+            self.add(rows)
+
     def blocks(self) -> list[Floats]:
         """The vectors there are now, by blocks of ``BLOCK`` slots, the last one shorter."""
-        ends = range(self._size, 0, -BLOCK)
-        return [block[:end] for block, end in zip(self._blocks, reversed(ends), strict=True)]
+        return [block[: self._size - number * BLOCK] for number, block in enumerate(self._blocks)]
 
     def erase(self, slots: Slots) -> None:
         """Overwrite vectors of rows that are gone."""
@@ -136,13 +149,7 @@ class Vectors:
             wanted = final = wanted // 2
         wanted = min(wanted, allowed.count)
         coarse = np.ascontiguousarray(coarse)
-        if _SPARSE * allowed.count < self._size:
-            slots = allowed.slots
-            distances = _differing(self._coarse.view[slots].view(np.uint64), coarse.view(np.uint64))
-            chosen = _least(distances, wanted)
-            slots, distances = slots[chosen], distances[chosen]
-        else:
-            slots, distances = self._scan(coarse, allowed, wanted)
+        slots, distances = self._scan(coarse, allowed, wanted)
         if len(fine) and len(slots) > final:
             distances = distances + _differing(self._fine.view[slots], fine.view(np.uint64)[None])
             slots = slots[_least(distances, final)]
@@ -152,7 +159,12 @@ class Vectors:
         self, code: npt.NDArray[np.uint8], allowed: Allowed, count: int
     ) -> tuple[Slots, npt.NDArray[np.int32]]:
         """The slots with the nearest coarse codes, ascending, and how far they are."""
-        codes, bits = self._coarse.view, None if allowed.everything else allowed.bits
+        codes, bits = self._coarse.view, None
+        gathered = None if allowed.everything else self._gathered(allowed)
+        if gathered is not None:
+            codes = gathered.codes
+        elif not allowed.everything:
+            bits = allowed.bits
         distances, slots = np.empty(count, np.int32), np.empty(count, np.int64)
         _faiss.hammings_knn_mc(  # counts by distance, so it takes the earlier among equals
             faiss.swig_ptr(code), faiss.swig_ptr(codes), 1, len(codes), count,
@@ -160,7 +172,34 @@ class Vectors:
             None if bits is None else faiss.IDSelectorBitmap(len(bits), faiss.swig_ptr(bits)),
         )  # fmt: skip
         order = np.argsort(slots)
-        return slots[order], distances[order]
+        slots, distances = slots[order], distances[order]
+        return (slots if gathered is None else gathered.slots[slots].astype(np.int64)), distances
+
+    def _gathered(self, allowed: Allowed) -> Gathered | None:
+        """The codes in scope by themselves, where these are few or often asked for: a scan that
+        tests each row's bit takes several times as long.
+        """
+        gathered = allowed.gathered
+        if gathered is None:
+            allowed.scans += 1
+            few = _SPARSE * allowed.count < self._size
+            if not few and (allowed.scans < _OFTEN or 10 * allowed.count > 9 * self._size):
+                return None
+            slots = allowed.slots.astype(np.int32)
+            gathered = allowed.gathered = Gathered(slots, self._coarse.view[slots])
+            self._lately.append(weakref.ref(allowed))
+            if len(self._lately) > _GATHERED:
+                first = self._lately.popleft()()
+                if first is not None:
+                    first.gathered = None
+        return gathered
+
+    def _encode(self, rows: Floats) -> None:
+        codes = self._codes(rows)
+        self._coarse.extend(codes[:, : self._coarse_bytes])
+        if self._fine_bytes:
+            fine = np.ascontiguousarray(codes[:, self._coarse_bytes :])
+            self._fine.extend(fine.view(np.uint64))
 
     def _codes(self, rows: Floats) -> npt.NDArray[np.uint8]:
         """One bit a dimension, filled up to whole words."""

@@ -77,6 +77,28 @@ def test_gaps_are_closed_up_while_rows_come_and_go():
     assert fresh.search(*asked) == copy.search(*asked)
 
 
+def test_more_rows_than_a_block_of_vectors_holds_are_frozen_with_gaps_and_without():
+    rng = np.random.default_rng(3)
+    vectors = rng.standard_normal((70_000, DIM)).astype("<f4")
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    known = label("ada")
+    rows = [row("fruit", one.tobytes(), known) for one in vectors]
+    copy = MemorySearchCopy(DIM)
+    copy.add(rows[:66_000])
+    copy.add(rows[66_000:])
+    for gone in ([], rows[5:800:7], rows[65_500:65_600]):
+        copy.remove([one.rid for one in gone])
+        again = MemorySearchCopy(DIM)
+        again.thaw((name, bytearray(part)) for name, part in copy.freeze())
+        for one in (rows[0], rows[65_499], rows[65_535], rows[65_536], rows[69_999]):
+            hits = copy.search(None, one.vector, scope(known), 5)
+            assert again.search(None, one.vector, scope(known), 5) == hits
+            assert (hits[0].rid == one.rid) != (one in gone)
+        again.remove([rows[1].rid])
+        again.add([row("late", unit(1), known)])
+        assert len(again) == len(copy)
+
+
 @pytest.fixture
 def small_home(tmp_path):
     path = tmp_path / "fra"
