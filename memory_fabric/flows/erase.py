@@ -48,6 +48,10 @@ _BACKUPS = (
     "Backups keep this one record, sealed, until they are pruned: "
     "forgetting by id destroys no subject's key."
 )
+_ESCROW = (
+    "The escrow of {day} still holds the key: write it anew with `memory-fabric keys escrow`, and "
+    "destroy the old one."
+)
 _LEARNED = (
     "What adapters have learned is not unlearned: start the runs {runs} anew, or stop using them."
 )
@@ -122,11 +126,20 @@ def _erase(
     node.stack.remove([record.rid for record in records])
     node.unscrubbed |= remains_of(committed)
     node.unsettled = False
-    remains = (() if subject else (_BACKUPS,)) + (
-        (_LEARNED.format(runs=", ".join(runs)),) if runs else ()
-    )
-    receipt = committed.receipt
+    receipt, remains = committed.receipt, _remains(node, subject, bool(key_ids), runs)
     return Erased(len(records), len(key_ids), receipt.id, receipt.at, runs, remains)
+
+
+def _remains(
+    node: Node, subject: str | None, destroyed: bool, runs: Sequence[str]
+) -> tuple[str, ...]:
+    """What this erasure does not reach, in words."""
+    told = [] if subject else [_BACKUPS]
+    if destroyed and (escrow := node.keyring.escrow):
+        told.append(_ESCROW.format(day=escrow.made_at.date()))
+    if runs:
+        told.append(_LEARNED.format(runs=", ".join(runs)))
+    return tuple(told)
 
 
 def _runs(
