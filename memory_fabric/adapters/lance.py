@@ -53,7 +53,8 @@ _SCAN_ROWS = 2048
 class LanceStack:
     """Port ``Stack`` over a LanceDB table in a directory. Safe to share between threads.
 
-    Every change is on stable storage before it returns. One process at a time may hold it.
+    What is written is on stable storage before ``write`` returns. One process at a time may hold
+    it.
 
     Args:
         directory: where ``create`` made it.
@@ -135,6 +136,8 @@ class LanceStack:
             raise ValueError("a record stands twice in one write")
         with self._lock:
             if not records:
+                with self._writing():
+                    self._files.sync()
                 return self.version
             before, replacing = self.version, bool(self._records.known(list(by_rid)))
             with self._writing():
@@ -150,7 +153,11 @@ class LanceStack:
             return self._committed(records if added_alone else ())
 
     def remove(self, rids: Sequence[bytes]) -> int:
-        """Remove records from the current version, unknown ones left aside. The new version."""
+        """Remove records from the current version, unknown ones left aside. The new version.
+
+        It is synced with the next write or compaction: where power is lost before, the records
+        are there again, and the ledger knows that they are not to be.
+        """
         with self._lock:
             known = self._records.known(rids)
             if not known:
@@ -158,7 +165,7 @@ class LanceStack:
             with self._writing():
                 self._dataset.delete(_where(known))
             self._records.forget(known)
-            return self._committed()
+            return self._committed(durable=False)
 
     def fetch(self, rids: Sequence[bytes]) -> list[SealedRecord]:
         """The records with these ids, in this order; missing ones are left out."""
@@ -221,10 +228,11 @@ class LanceStack:
         """The newest version, as a view of its own that no later change moves."""
         return lance.dataset(self._folder)
 
-    def _committed(self, added: Sequence[SealedRecord] = ()) -> int:
+    def _committed(self, added: Sequence[SealedRecord] = (), durable: bool = True) -> int:
         """Make the last commit durable, know its rows, and merge fragments when it is time."""
-        with self._writing():
-            self._files.sync()
+        if durable:
+            with self._writing():
+                self._files.sync()
         with self._reading():
             self._learn(added)
         self._commits += 1

@@ -153,6 +153,7 @@ class Compactor:
             self._postponed = self._scans > 0
             if self._postponed:
                 return False
+            self._files.sync()  # before older versions go, the newest must be there to stay
             # Nothing is being written: every file that no version names was left by a crash.
             self._newest().cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
             self._files.sync()

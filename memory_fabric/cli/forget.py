@@ -28,7 +28,7 @@ def forget(
     erased = done["erased"]
     key = f", {erased['keys']} key destroyed" if erased["keys"] else ""
     run.output.say(
-        f"Erased at {done['site']}: {erased['memories']} memories out of stack and search{key}."
+        f"Erased at {done['site']}: {erased['memories']} memories out of stack, search and snapshot{key}."
     )
     _say_bytes(run.output, done["bytes"])
     if not erased["memories"] and not erased["keys"]:

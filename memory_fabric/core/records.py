@@ -67,10 +67,11 @@ class CatalogChange:
     Attributes:
         written: records added or replaced.
         removed: records erased (as they were last written).
-        stack_version: the stack's version that holds the change.
+        stack_version: the stack's version that holds what was written; ``None`` where nothing
+            was, since a removal need not be on stable storage: the catalog says what is removed.
     """
 
-    stack_version: int
+    stack_version: int | None
     written: Sequence[CatalogEntry] = ()
     removed: Sequence[CatalogEntry] = ()
 

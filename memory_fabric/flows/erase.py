@@ -117,7 +117,7 @@ def _erase(
             "memories": len(records),
             "runs": list(runs),
         },
-        change=CatalogChange(node.stack.version, removed=[entry(record) for record in records]),
+        change=CatalogChange(None, removed=[entry(record) for record in records]),
     )
     node.unsettled = True
     node.copy.remove([row.rid for row in rows])

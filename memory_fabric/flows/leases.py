@@ -272,7 +272,7 @@ def give_up(
             Outcome.DONE,
             request=request,
             facts={"rows": len(records)},
-            change=CatalogChange(node.stack.version, removed=[entry(item) for item in records]),
+            change=CatalogChange(None, removed=[entry(item) for item in records]),
             leases=changed,
         )
         if records:

@@ -59,7 +59,8 @@ class MemoryLedger:
                     _apply(live, commit.change)
             self._live = live
             for receipt, change, leases in commits:
-                self.stack_version = change.stack_version if change else self.stack_version
+                if change and change.stack_version is not None:
+                    self.stack_version = change.stack_version
                 self._leases |= {lease.id: lease for lease in leases}
                 self._tree.append(receipt.leaf)
                 self._receipts.append(receipt)

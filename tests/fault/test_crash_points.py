@@ -244,6 +244,23 @@ def test_a_disk_in_the_way_of_a_scrub_is_told_and_got_over(path: Path, at: tuple
     sound(path)
 
 
+def test_a_removal_that_power_loss_took_back_is_done_again(path: Path) -> None:
+    """Removing syncs nothing by itself: the ledger has said already that the record is gone."""
+    with suppress(Crash), reopened(path) as home:
+        kept = remember(home, "Cleo grows roses.", "Cleo")
+        remember(home, TEXT, "Bela", id="one")
+        for scope in ({"id": "one"}, {"subject": "Bela"}, {"subject": "Dora"}):
+            ask(home, "forget", **scope)
+        home.node.stack.compact = crash
+    newest = min((path / "stack" / "memories.lance" / "_versions").glob("*.manifest"))
+    newest.write_bytes(b"")
+    with reopened(path) as home:
+        assert home.loaded is not None
+        assert home.loaded.discarded == 1
+        assert list(listed(home)) == [kept]
+    sound(path)
+
+
 def test_a_version_that_power_loss_tore_is_stepped_over_after_an_erasure(path: Path) -> None:
     """The erasure's compaction had cleaned away the version that the ledger calls durable."""
     with reopened(path) as home:

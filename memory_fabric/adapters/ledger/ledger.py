@@ -435,7 +435,8 @@ class SqlLedger:
         self, connection: Connection, checkpoint: Checkpoint, leaves: Sequence[_Leaf]
     ) -> None:
         signed = (checkpoint.size, checkpoint.root, checkpoint.signature)
-        versions = [leaf.commit.change.stack_version for leaf in leaves if leaf.commit.change]
+        changes = [leaf.commit.change for leaf in leaves if leaf.commit.change]
+        versions = [item.stack_version for item in changes if item.stack_version is not None]
         if versions:
             everything = (*_SIGNED, CHECKPOINT.c.stack_version)
             self._database.update_only(connection, everything, (*signed, versions[-1]))
