@@ -27,9 +27,8 @@ def forget(
         return
     erased = done["erased"]
     key = f", {erased['keys']} key destroyed" if erased["keys"] else ""
-    run.output.say(
-        f"Erased at {done['site']}: {erased['memories']} memories out of stack, search and snapshot{key}."
-    )
+    gone = f"{erased['memories']} memories out of stack, search and snapshot{key}"
+    run.output.say(f"Erased at {done['site']}: {gone}.")
     _say_bytes(run.output, done["bytes"])
     if not erased["memories"] and not erased["keys"]:
         run.output.say("Nothing was known here by that name; check how it is spelled.", "yellow")
