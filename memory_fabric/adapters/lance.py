@@ -179,10 +179,7 @@ class LanceStack:
         """The ids of all records, end to end, and in the same order their versions (8 bytes each,
         little-endian).
         """
-        with self._lock, self._reading():
-            rows = self._newest().to_table(columns=["rid", "version"])
-            versions = rows["version"].to_numpy().astype("<i8")
-            return b"".join(rows["rid"].to_pylist()), versions.tobytes()
+        return self._records.versions()
 
     def scan(self) -> Iterator[list[SealedRecord]]:
         """All records of the version at the first step, in batches."""

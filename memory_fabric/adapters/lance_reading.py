@@ -49,6 +49,11 @@ class RecordReader:
         addresses = self._index.find(rids).address.tolist()
         return [rid for rid, at in zip(rids, addresses, strict=True) if at != NOWHERE]
 
+    def versions(self) -> tuple[bytes, bytes]:
+        """All ids end to end, and in the same order their versions as int64, little-endian."""
+        rows = self._index.all()
+        return rows.rid.tobytes(), rows.version.astype("<i8").tobytes()
+
     def learn(
         self,
         dataset: lance.LanceDataset,

@@ -61,6 +61,13 @@ class RowIndex:
         """A row for each id, in this order."""
         return self._find(as_rids(b"".join(rids)))
 
+    def all(self) -> Rows:
+        """Every row that is there, in the order of the ids."""
+        every = _empty()
+        for run in self._runs:
+            every = _merged(every, run, oldest=True) if len(every.rid) else run
+        return every.at(every.address != NOWHERE)
+
     def put(self, rows: Rows) -> None:
         """Add rows, or replace those with the same ids. Each id stands once among them."""
         if not len(rows.rid):
@@ -99,6 +106,10 @@ class RowIndex:
 def as_rids(raw: bytes | memoryview) -> Rids:
     """Record ids that stand one after the other."""
     return np.frombuffer(raw, _RID)
+
+
+def _empty() -> Rows:
+    return Rows(as_rids(b""), _nowhere(0), np.zeros(0, np.int64), np.zeros(0, np.int64))
 
 
 def _nowhere(count: int) -> npt.NDArray[np.uint64]:

@@ -76,6 +76,18 @@ class TestEveryStack:
         assert stack.fetch([gone.rid, kept.rid]) == [kept]
         assert content(stack) == as_written(kept)
 
+    def test_tells_the_version_of_every_record(self, stack: Stack) -> None:
+        kept, changed, gone = a_record(), a_record(), a_record()
+        stack.write([kept, changed, gone])
+        stack.write([a_record(2, changed.rid)])
+        stack.remove([gone.rid])
+        rids, versions = stack.versions()
+        found = {
+            rids[2 * at : 2 * at + 16]: int.from_bytes(versions[at : at + 8], "little")
+            for at in range(0, len(versions), 8)
+        }
+        assert found == {kept.rid: 1, changed.rid: 2}
+
     def test_versions_grow_with_every_change(self, stack: Stack) -> None:
         record = a_record()
         versions = [stack.version, stack.write([record])]

@@ -40,3 +40,7 @@ def test_finds_what_was_put_last_and_not_what_was_removed(
         there = [at for at, rid in enumerate(RIDS) if rid in expected]
         assert found.version[there].tolist() == [expected[RIDS[at]] + 1 for at in there]
         assert found.epoch[there].tolist() == [expected[RIDS[at]] + 2 for at in there]
+        every = index.all()
+        ids = [rid.ljust(16, b"\0") for rid in every.rid.tolist()]
+        assert dict(zip(ids, every.address.tolist(), strict=True)) == expected
+        assert ids == sorted(expected)
