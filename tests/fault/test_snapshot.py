@@ -241,6 +241,25 @@ def test_another_site_s_snapshot_is_none(path: Path, tmp_path: Path) -> None:
         assert len(listed(home)) == 6
 
 
+def test_a_snapshot_of_another_version_s_search_copy_is_not_used(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = rebuilt(path)
+    monkeypatch.setattr("memory_fabric.adapters.search.frozen._FORMAT", "of tomorrow")
+    with reopened(path) as home:
+        assert home.node.standing.refused == "snapshot-unfit"
+        assert state(home) == wanted
+
+
+def test_a_snapshot_that_lacks_more_than_it_holds_is_not_used(path: Path) -> None:
+    with reopened(path) as home:
+        memories = [{"memory": f"Rose number {n}.", "subjects": ["Gita"]} for n in range(7)]
+        ask(home, "add", memories=memories)
+    with reopened(path) as home:
+        assert home.node.standing.refused == "snapshot-stale"
+        assert len(listed(home)) == 13
+
+
 STEPS = [
     ("keyring", "add_snapshot_key"),
     ("snapshots", "publish"),
