@@ -3,8 +3,8 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo finetune test test-all test-federation check format bench minilm model \
-        lock wheel clean
+.PHONY: help setup system-packages demo finetune test test-all test-federation check format bench \
+        minilm model lock wheel clean
 
 PYTHON ?= python3
 ARGS   ?=
@@ -23,6 +23,9 @@ TRAIN  := $(VENV)/.train
 RAY    := $(VENV)/.ray
 MODEL  := $(VENV)/.model
 PEERS  := $(VENV)/.peers
+
+# Of Debian. Tests say clearly what they skip where one is missing.
+SYSTEM_PACKAGES := softhsm2
 
 # Where sites look for exported models.
 MODELS ?= $(or $(MEMORY_FABRIC_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/memory-fabric/models)
@@ -66,6 +69,10 @@ format: $(DEV) ## mend what ruff can mend
 
 bench: $(BASE) $(PEERS) ## the sealed stack beside plaintext stores, as ratios (ARGS=--quick)
 	@$(BIN)/python examples/benchmarks/run.py $(ARGS)
+
+system-packages: ## install what tests take from Debian, as root: SoftHSM2, for root keys in a token
+	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && \
+	    apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES); }
 
 minilm: $(MINILM) ## install and export the better embedder, once (needs torch)
 

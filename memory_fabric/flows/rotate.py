@@ -7,9 +7,11 @@ it was not recorded yet.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from memory_fabric.core.access import Requester
+from memory_fabric.core.errors import MemoryFabricError
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.terms import ITSELF
@@ -60,7 +62,7 @@ def rotate_keys(
     """
     keyring = node.keyring
     with keyring.changing:
-        keyring.rotation.finish()
+        finish_rotation(node)
         now = keyring.epoch_key
         number = keyring.epoch + int(epoch)
         following = new_root(provider or now.root.provider, node.clock.now()) if root else now.root
@@ -75,7 +77,10 @@ def rotate_keys(
                 facts={"epoch": number, "root": following.id, "provider": following.provider},
             )
         except BaseException:
-            keyring.rotation.finish()  # without its receipt nothing has happened
+            # Without its receipt nothing has happened, and the new root key goes; where the disk is
+            # in the way of that too, opening does it.
+            with suppress(MemoryFabricError):
+                keyring.rotation.finish()
             raise
         if root:
             keyring.rotation.adopt(passphrase)
@@ -86,7 +91,9 @@ def rotate_keys(
 
 
 def finish_rotation(node: Node) -> None:
-    """End a rotation that a crash cut short, as the log has it. Called when the site opens."""
+    """End a rotation that was cut short, as the log has it: before another one, and when the site
+    opens.
+    """
     keyring = node.keyring
     newest = node.ledger.receipts(None, 1, act=ACT, outcome=Outcome.DONE)
     facts = newest[0]["facts"] if newest else {}

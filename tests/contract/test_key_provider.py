@@ -6,6 +6,7 @@ import os
 import secrets
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -14,10 +15,12 @@ import pytest
 from memory_fabric.adapters.rootkeys import GROUP, ProvidedRootKeys, kinds
 from memory_fabric.adapters.rootkeys.file import FileRootKeys
 from memory_fabric.adapters.rootkeys.passphrase import PassphraseRootKeys
+from memory_fabric.adapters.rootkeys.pkcs11 import TokenRootKeys
 from memory_fabric.core.errors import HomeError, InputError, MemoryFabricError
 from memory_fabric.core.key_ports import KeyPlace, RootKey, RootKeyKind
 from tests.fakes.clock import ManualClock
-from tests.fakes.token import token
+from tests.fakes.cloud_keys import CloudRootKeys
+from tests.fakes.token import PIN, token
 
 PASSPHRASE = "correct horse battery staple"
 
@@ -33,11 +36,13 @@ def an_id() -> str:
 Make = Callable[[], RootKeyKind]
 
 
-@pytest.fixture(params=["file", "passphrase", "pkcs11"])
+@pytest.fixture(params=["file", "passphrase", "pkcs11", "another package's"])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     """Makes the kind anew each time, as another process would."""
-    (point,) = entry_points(group=GROUP, name=request.param)
-    kind = point.load()
+    kind: Callable[[KeyPlace], RootKeyKind] = CloudRootKeys
+    if request.param in kinds():
+        (point,) = entry_points(group=GROUP, name=request.param)
+        kind = point.load()
     place = token(tmp_path) if request.param == "pkcs11" else a_place(tmp_path)
     return lambda: kind(place)
 
@@ -137,6 +142,26 @@ class TestFile:
         assert [path.name for path in tmp_path.iterdir()] == ["root.key"]
         kind.open(new)
 
+    def test_destroying_that_a_crash_cut_short_is_ended_by_the_next(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        kind, old, new = FileRootKeys(a_place(tmp_path)), an_id(), an_id()
+        kind.create(old)
+        kind.create(new)
+
+        def die(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        with monkeypatch.context() as crash:
+            crash.setattr(Path, "unlink", die)
+            with pytest.raises(KeyboardInterrupt):
+                kind.destroy(old)
+        assert not any((tmp_path / "root.key").read_bytes())
+        kind.open(new)
+        kind.destroy(old)
+        assert [path.name for path in tmp_path.iterdir()] == ["root.key"]
+        kind.create(an_id())
+
 
 class TestPassphrase:
     def test_a_wrong_one_and_a_changed_header_are_refused(self, tmp_path: Path) -> None:
@@ -193,3 +218,44 @@ class TestChoosing:
         roots = ProvidedRootKeys("fra-1", tmp_path)
         assert code_of(lambda: roots.create(self.root("passphrase"))) == "passphrase-missing"
         roots.create(self.root("passphrase"), PASSPHRASE)
+
+
+class TestToken:
+    def test_says_what_is_wrong_with_it(self, tmp_path: Path) -> None:
+        place, name = token(tmp_path), an_id()
+        TokenRootKeys(place).create(name)
+        wrong_pin = token(tmp_path, "not-the-pin")
+        for changed, code in [
+            (wrong_pin, "hsm-pin-wrong"),
+            (with_setting(place, token="elsewhere"), "hsm-token-missing"),
+            (with_setting(place, module="/nowhere.so"), "hsm-module-missing"),
+            (with_setting(place, module=__file__), "hsm-failed"),
+        ]:
+            assert code_of(lambda changed=changed: TokenRootKeys(changed).open(name)) == code
+        assert code_of(lambda: TokenRootKeys(with_setting(place, token=""))) == "settings-invalid"
+
+    def test_takes_its_pin_from_the_file_that_the_settings_name(self, tmp_path: Path) -> None:
+        file, name = tmp_path / "pin", an_id()
+        file.write_text(PIN + "\n")
+        file.chmod(0o600)
+        named = with_setting(token(tmp_path, "nobody is asked"), pin_file=str(file))
+        TokenRootKeys(named).create(name)
+        TokenRootKeys(named).open(name)
+        file.unlink()
+        assert code_of(lambda: TokenRootKeys(named).open(name)) == "passphrase-missing"
+
+    def test_never_gives_its_key_away(self, tmp_path: Path) -> None:
+        kind, name = TokenRootKeys(token(tmp_path)), an_id()
+        kind.create(name)
+        from pkcs11 import Attribute, AttributeSensitive
+
+        with kind.session() as session:
+            key = kind.key(session, name)
+            assert key[Attribute.SENSITIVE]
+            assert not key[Attribute.EXTRACTABLE]
+            with pytest.raises(AttributeSensitive):
+                key[Attribute.VALUE]
+
+
+def with_setting(place: KeyPlace, **settings: str) -> KeyPlace:
+    return replace(place, settings={**place.settings, **settings})

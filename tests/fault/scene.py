@@ -221,6 +221,8 @@ ACTS = {
         Act("tidy", lambda actor, _: actor.do("tidy"), _same),
         Act("recall", lambda actor, scene: actor.do("recalled", query=scene.kept), _same),
         Act("app add", _declare, _same),
+        Act("rotate root", lambda actor, _: ask(actor, "keys_rotate", root=True), _same),
+        Act("rotate epoch", lambda actor, _: ask(actor, "keys_rotate", epoch=True), _same),
         Act("close", lambda actor, _: actor.do("shut"), _same),
         Act("open", _open, _same, True),
         Act(

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from functools import partial
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from memory_fabric.adapters import rootkeys
+from memory_fabric.adapters.rootkeys import GROUP
+from memory_fabric.adapters.rootkeys.file import FileRootKeys
+from memory_fabric.core.errors import HomeError
 from memory_fabric.wiring.kept_keys import keys_in_escrow
 from memory_fabric.wiring.restore import restore_home
+from tests.fakes.token import PIN, token
 from tests.system.homes import ask, cli, listed, remember, reopened, site
 
 
@@ -166,3 +177,126 @@ class TestEscrow:
             remember(home, "Cy likes rum.", "Cy")
         assert cli(again, "site", "verify").code == 0
         assert status(again)["escrow"]["state"] == "none"
+
+
+PASSPHRASE, OTHER = "correct horse battery staple", "another horse entirely"
+
+
+class TestOtherRootKeys:
+    @pytest.fixture
+    def given(self, tmp_path: Path) -> Iterator[Callable[[str], str]]:
+        """A descriptor that gives a text."""
+        with ExitStack() as files:
+
+            def give(text: str) -> str:
+                file = tmp_path / f"given {text}"
+                file.write_text(text + "\n")
+                return str(files.enter_context(file.open()).fileno())
+
+            yield give
+
+    @pytest.fixture
+    def behind(self, tmp_path: Path, given: Callable[[str], str]) -> Path:
+        """A home behind a passphrase."""
+        path = tmp_path / "fra-1"
+        words = ("site", "init", "--site", "fra-1", "--region", "DE", "--tenant", "acme")
+        run = cli(path, "--passphrase-fd", given(PASSPHRASE), *words, "--keys", "passphrase")
+        assert run.code == 0
+        return path
+
+    def test_a_passphrase_opens_and_nothing_else_does(
+        self, behind: Path, given: Callable[[str], str]
+    ) -> None:
+        assert not (behind / "keys" / "root.key").exists()
+        assert cli(behind, "--passphrase-fd", given(PASSPHRASE), "site", "verify").code == 0
+        run = cli(behind, "--passphrase-fd", given(OTHER), "site", "status")
+        assert (run.code, run.json["code"]) == (1, "passphrase-wrong")
+        run = cli(behind, "--passphrase-fd", "999", "site", "status")
+        assert (run.code, run.json["code"]) == (2, "descriptor-unreadable")
+        for file in behind.rglob("*"):
+            assert not file.is_file() or PASSPHRASE.encode() not in file.read_bytes()
+
+    def test_without_a_terminal_it_says_what_to_do(self, behind: Path) -> None:
+        """Served by a service manager, say: nobody is asked, and nothing hangs."""
+        start = "from memory_fabric.cli import main; main()"
+        program = [sys.executable, "-c", start, "--home", str(behind)]
+        for words in (["site", "serve", "--listen", "127.0.0.1:0"], ["site", "status"]):
+            run = subprocess.run(
+                [*program, *words, "--json"], stdin=subprocess.DEVNULL, capture_output=True,
+                text=True, timeout=60,
+            )  # fmt: skip
+            assert (run.returncode, json.loads(run.stdout)["code"]) == (1, "passphrase-missing")
+
+    def test_a_file_that_site_toml_names_opens(self, behind: Path, tmp_path: Path) -> None:
+        secret = tmp_path / "secret"
+        secret.write_text(PASSPHRASE)
+        secret.chmod(0o600)
+        with (behind / "site.toml").open("a") as settings:
+            settings.write(f'\n[keys.passphrase]\nfile = "{secret}"\n')
+        assert cli(behind, "site", "status").code == 0
+
+    def test_rotating_to_another_passphrase(
+        self, behind: Path, given: Callable[[str], str]
+    ) -> None:
+        old, new = given(PASSPHRASE), given(OTHER)
+        words = ("keys", "rotate", "--root", "--new-passphrase-fd", new)
+        assert cli(behind, "--passphrase-fd", old, *words).code == 0
+        run = cli(behind, "--passphrase-fd", given(PASSPHRASE), "site", "status")
+        assert run.json["code"] == "passphrase-wrong"
+        assert cli(behind, "--passphrase-fd", given(OTHER), "site", "status").code == 0
+
+    def test_from_a_file_into_a_token_and_back(self, path: Path, tmp_path: Path) -> None:
+        place, pin = token(tmp_path), tmp_path / "pin"
+        pin.write_text(PIN)
+        pin.chmod(0o600)
+        with reopened(path) as home:
+            remember(home, "Ada likes tea.", "Ada")
+            # Settings are read anew for a rotation, so that a served site needs no restart.
+            with (path / "site.toml").open("a") as settings:
+                settings.write(
+                    f'\n[keys.pkcs11]\nmodule = "{place.settings["module"]}"\n'
+                    f'token = "{place.settings["token"]}"\npin_file = "{pin}"\n'
+                )
+            done = ask(home, "keys_rotate", root=True, epoch=True, to="pkcs11")
+            assert (done["provider"], done["to_destroy"]) == ("pkcs11", [])
+            remember(home, "Ada likes coffee.", "Ada")
+        assert not list((path / "keys").glob("root*"))
+        assert cli(path, "site", "verify").code == 0
+        pin.rename(tmp_path / "aside")
+        assert cli(path, "site", "status").json["code"] == "passphrase-missing"
+        (tmp_path / "aside").rename(pin)
+        assert cli(path, "keys", "rotate", "--to", "file").code == 0
+        assert status(path)["root"]["provider"] == "file"
+        with reopened(path) as home:
+            assert len(listed(home)) == 2
+
+    def test_an_old_root_key_that_is_out_of_reach_stays_named(
+        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        real = FileRootKeys.destroy
+
+        def away(self: FileRootKeys, root_id: str) -> None:
+            raise HomeError("root-key-unwritable", "The disk with the root key is away.")
+
+        with monkeypatch.context() as absent:
+            absent.setattr(FileRootKeys, "destroy", away)
+            run = cli(path, "keys", "rotate", "--root")
+            assert (run.code, run.json["to_destroy"]) == (0, ["file"])
+            assert [left["provider"] for left in status(path)["to_destroy"]] == ["file"]
+        assert real is FileRootKeys.destroy
+        assert status(path)["to_destroy"] == []
+        assert not (path / "keys" / "root.next.key").exists()
+
+    def test_a_package_of_one_s_own_brings_another_kind(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        point = EntryPoint("vault", "tests.fakes.cloud_keys:CloudRootKeys", GROUP)
+        found = entry_points
+
+        def with_cloud(**query: str) -> EntryPoints:
+            return EntryPoints([*found(**query), point]).select(**query)
+
+        monkeypatch.setattr(rootkeys, "entry_points", with_cloud)
+        assert cli(path, "keys", "rotate", "--to", "vault").code == 0
+        assert status(path)["root"]["provider"] == "vault"
+        assert not list((path / "keys").glob("root*"))

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from memory_fabric.adapters.files import sync, wipe
-from memory_fabric.core.errors import HomeError
+from memory_fabric.core.errors import HomeError, Unavailable
 
 _ID_BYTES = 8
 
@@ -28,20 +30,22 @@ class RootFiles:
 
         Raises:
             HomeError: ``root-key-exists``.
+            Unavailable: ``root-key-unwritable``.
         """
         if any(_read(path)[:_ID_BYTES].hex() == root_id for path in self._there()):
             raise _exists(self._first)
         path = self._next if self._first.exists() else self._first
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        try:
-            descriptor = os.open(path, flags, 0o600)
-        except FileExistsError:
-            raise _exists(path) from None
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(bytes.fromhex(root_id) + content)
-            file.flush()
-            os.fsync(descriptor)
-        sync(path.parent)
+        with _writing(path):
+            try:
+                descriptor = os.open(path, flags, 0o600)
+            except FileExistsError:
+                raise _exists(path) from None
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(bytes.fromhex(root_id) + content)
+                file.flush()
+                os.fsync(descriptor)
+            sync(path.parent)
 
     def read(self, root_id: str) -> bytes:
         """What the root key's file holds after its id.
@@ -63,11 +67,19 @@ class RootFiles:
         raise wrong()
 
     def destroy(self, root_id: str) -> None:
-        """Overwrite and remove the root key's file, if it is there."""
+        """Overwrite and remove the root key's file, if it is there.
+
+        Raises:
+            Unavailable: ``root-key-unwritable``.
+        """
+        with _writing(self._first):
+            self._destroy(root_id)
+
+    def _destroy(self, root_id: str) -> None:
         for path in self._there():
-            # A file that a crash cut short in the making belongs to nobody.
-            content = _read(path)
-            if content[:_ID_BYTES].hex() == root_id or len(content) < _ID_BYTES:
+            # What a crash cut short in the making, or after the overwriting, belongs to nobody.
+            begins = _read(path)[:_ID_BYTES]
+            if begins.hex() == root_id or len(begins) < _ID_BYTES or not any(begins):
                 wipe(path)
         if self._next.exists() and not self._first.exists():
             self._next.rename(self._first)
@@ -94,6 +106,18 @@ def _read(path: Path) -> bytes:
                 f"Run `chmod 600 {path}`, and ask who may have read it.",
             )
         return file.read()
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            "root-key-unwritable",
+            f"The root key {path} cannot be written ({error.strerror}).",
+            "Make sure that the disk has room and that the folder may be written.",
+        ) from None
 
 
 def _exists(path: Path) -> HomeError:
