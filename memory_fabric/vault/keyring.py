@@ -19,12 +19,11 @@ from __future__ import annotations
 import hmac
 import secrets
 import threading
-from bisect import bisect_right
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import NamedTuple
+from itertools import chain
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -33,28 +32,18 @@ from memory_fabric.core.key_ports import KeyStore, RootKey, RootKeys
 from memory_fabric.core.ports import Clock
 from memory_fabric.vault.binding import KEY_BYTES, bind, derive
 from memory_fabric.vault.epoch import EpochKey, keyring_damaged
-from memory_fabric.vault.keytable import HeldKey, KeyTable, Kind, Owner, packed, size_of
+from memory_fabric.vault.keytable import HeldKey, Kind, Owner
+from memory_fabric.vault.packs import KEYS, Packs
 from memory_fabric.vault.rotation import RootRotation
-from memory_fabric.vault.rows import Plain, SealedRows
+from memory_fabric.vault.rows import SealedRows
 from memory_fabric.vault.sitesecrets import TABLE, EscrowNote, Secrets, snapshot_name
 from memory_fabric.vault.snapshot import SnapshotKey
 
-PACK = 1024
-"""Keys in one row at most."""
 MAX_CIPHERS = 8192
 """Ciphers under derived keys that are kept ready: 20 MB at most."""
 
-_KEYS, _SECRETS = "keys", "secrets"
-_LOOSE = 64
-"""So many rows that are not full are brought together."""
-
-
-class _Row(NamedTuple):
-    """A row of packed keys: its id, and the stretch of places in it."""
-
-    id: bytes
-    start: int
-    stop: int
+_SECRETS = "secrets"
+"""Kind of the row that holds the site's own keys."""
 
 
 @dataclass(frozen=True)
@@ -75,15 +64,21 @@ class Contents:
 class Keyring:
     """All keys of an open site. Safe to share between threads. Use ``create`` or ``open``."""
 
-    def __init__(self, rows: SealedRows, roots: RootKeys, clock: Clock) -> None:
+    def __init__(
+        self,
+        rows: SealedRows,
+        roots: RootKeys,
+        clock: Clock,
+        own: tuple[bytes, Secrets],
+        packs: Packs,
+    ) -> None:
         self.site_id = rows.epoch.site_id
         self.rotation = RootRotation(rows, roots)
         self._rows = rows
         self._clock = clock
-        self._secrets = Secrets()
-        self._secrets_row = b""
-        self._table = KeyTable()
-        self._packs: list[_Row] = []
+        self._secrets_row, self._secrets = own
+        self._packs = packs
+        self._table = packs.table
         self._ciphers: OrderedDict[tuple[bytes, bytes], AESGCM] = OrderedDict()
         # Whoever changes the store holds `changing` all along, and this one for moments only, so
         # that renewing a million keys stops no reader.
@@ -113,7 +108,7 @@ class Keyring:
             table = Secrets().with_secret(TABLE, secrets.token_bytes(KEY_BYTES), now)
             contents = Contents(table)
         epoch = EpochKey.new(site_id, contents.epoch + 1, root, now)
-        plains = [(_SECRETS, contents.secrets.to_bytes()), *((_KEYS, it) for it in contents.packs)]
+        plains = [(_SECRETS, contents.secrets.to_bytes()), *((KEYS, it) for it in contents.packs)]
         SealedRows.create(store, roots, epoch, plains, passphrase)
         return cls.open(store, roots, site_id, clock)
 
@@ -126,18 +121,14 @@ class Keyring:
             IntegrityViolated: ``keyring-damaged``: a row is not as it was written.
         """
         rows, opened = SealedRows.open(store, roots, site_id)
-        keyring = cls(rows, roots, clock)
-        packs = sorted(opened.pop(_KEYS, []), key=lambda row: -size_of(row[1]))
-        own = opened.pop(_SECRETS, [])
+        packs, own = opened.pop(KEYS, []), opened.pop(_SECRETS, [])
         if opened or len(own) != 1:
             raise keyring_damaged("the row of the site's secrets")
-        [(keyring._secrets_row, plain)] = own
-        keyring._secrets = Secrets.from_bytes(plain)
-        if TABLE not in keyring._secrets.values:
+        [(row, plain)] = own
+        held = Secrets.from_bytes(plain)
+        if TABLE not in held.values:
             raise keyring_damaged("the key of the table")
-        keyring._table = KeyTable(pack for _, pack in packs)
-        keyring._note([row_id for row_id, _ in packs], [size_of(pack) for _, pack in packs])
-        return keyring
+        return cls(rows, roots, clock, (row, held), Packs(rows, packs))
 
     @property
     def epoch(self) -> int:
@@ -176,12 +167,10 @@ class Keyring:
                 HeldKey.new(Kind.TENANT if subject is None else Kind.SUBJECT, tenant, subject or "")
                 for tenant, subject in self._missing(wanted)
             ]
-            parts = [made[at : at + PACK] for at in range(0, len(made), PACK)]
-            ids = self._rows.change([(_KEYS, packed(part)) for part in parts])
+            self._packs.write(made)
             with self._lock:
                 self._table.add(made)
-                self._note(ids, [len(part) for part in parts])
-            self._gather()
+            self._packs.gather()
 
     def keys(self, tenant: str, subjects: Sequence[str]) -> tuple[HeldKey, ...]:
         """The keys that seal a memory about these subjects, or about nobody, in key-id order.
@@ -294,21 +283,11 @@ class Keyring:
                         if key.kind is not Kind.SUBJECT:
                             raise ValueError("only a subject's key is ever destroyed")
                         doomed.add(place)
-            touched: dict[int, list[int]] = defaultdict(list)
-            starts = [row.start for row in self._packs]
-            for place in doomed:
-                touched[bisect_right(starts, place) - 1].append(place)
-            old = [self._packs[at] for at in touched]
-            plains = [
-                (_KEYS, self._table.pack(row.start, row.stop, places))
-                for row, places in zip(old, touched.values(), strict=True)
-            ]
-            ids = self._rows.change(plains, [row.id for row in old]) if doomed else []
-            with self._lock:
-                for at, row_id in zip(touched, ids, strict=True):
-                    self._packs[at] = self._packs[at]._replace(id=row_id)
-                self._table.bury(doomed)
-                self._ciphers.clear()
+            if doomed:
+                self._packs.bury(doomed)
+                with self._lock:
+                    self._table.bury(doomed)
+                    self._ciphers.clear()
             return len(doomed)
 
     def commitment(self, tenant: str, subject: str) -> str:
@@ -402,21 +381,19 @@ class Keyring:
             The new epoch's number.
         """
         with self.changing:
-            own, *ids = self._rows.renew(
-                self._plains(self._secrets), max(self.epoch + 1, at_least), self._clock.now()
-            )
-            with self._lock:
-                self._secrets_row, self._packs = own, []
-                total = len(self._table)
-                self._note(ids, [min(PACK, total - at) for at in range(0, total, PACK)])
+            own = _SECRETS, self._secrets.to_bytes()
+            number = max(self.epoch + 1, at_least)
+            plains = chain([own], self._packs.plains())
+            self._secrets_row, *ids = self._rows.renew(plains, number, self._clock.now())
+            self._packs.renewed(ids)
             return self.epoch
 
     def contents(self) -> Contents:
         """All that it holds, at one moment."""
         with self.changing:
             own = replace(self._secrets.lasting(), escrow=None)
-            _, *packs = self._plains(own)
-            return Contents(own, tuple(pack for _, pack in packs), self.epoch)
+            packs = tuple(pack for _, pack in self._packs.plains())
+            return Contents(own, packs, self.epoch)
 
     @property
     def escrow(self) -> EscrowNote | None:
@@ -459,37 +436,9 @@ class Keyring:
         with self._lock:
             return [owner for owner in owners if self._table.find(owner) is None]
 
-    def _plains(self, own: Secrets) -> Iterable[Plain]:
-        """The content of all rows, in order."""
-        yield _SECRETS, own.to_bytes()
-        for start in range(0, len(self._table), PACK):
-            yield _KEYS, self._table.pack(start, min(start + PACK, len(self._table)))
-
     def _keep(self, changed: Secrets) -> None:
         [row] = self._rows.change([(_SECRETS, changed.to_bytes())], [self._secrets_row])
         self._secrets, self._secrets_row = changed, row
-
-    def _note(self, ids: Sequence[bytes], sizes: Sequence[int]) -> None:
-        """Where the keys of further rows stand."""
-        at = self._packs[-1].stop if self._packs else 0
-        for row_id, size in zip(ids, sizes, strict=True):
-            self._packs.append(_Row(row_id, at, at + size))
-            at += size
-
-    def _gather(self) -> None:
-        """Bring many rows that are not full together: single writes leave one each."""
-        full = next((n for n, row in enumerate(self._packs) if row.stop - row.start < PACK), None)
-        if full is None or len(self._packs) - full < _LOOSE:
-            return
-        loose = self._packs[full:]
-        start, stop = loose[0].start, loose[-1].stop
-        bounds = [(at, min(at + PACK, stop)) for at in range(start, stop, PACK)]
-        ids = self._rows.change(
-            [(_KEYS, self._table.pack(*ends)) for ends in bounds], [row.id for row in loose]
-        )
-        with self._lock:
-            del self._packs[full:]
-            self._note(ids, [end - begin for begin, end in bounds])
 
 
 def _by_id(key: HeldKey) -> bytes:

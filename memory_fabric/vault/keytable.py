@@ -19,6 +19,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,10 +124,12 @@ class KeyTable:
         """The key of a tenant or a subject."""
         if (new := self._new_owners.get(owner)) is not None:
             return self.at(new)
-        for place in self._by_tag.find(int.from_bytes(_tag(owner), "big")):
-            key = self.at(place)
-            if key is not None and key.owner == owner:
-                return key
+        tenant, subject = owner
+        kind = Kind.TENANT if subject is None else Kind.SUBJECT
+        name = _named(tenant, subject or "")
+        for place in self._by_tag.find(int.from_bytes(_tag(kind, name), "big")):
+            if self._kinds[place] == kind and self._name(place) == name:
+                return self.at(place)
         return None
 
     def at(self, place: int) -> HeldKey | None:
@@ -257,7 +260,7 @@ class _Sorted:
 
 def packed(keys: Sequence[HeldKey]) -> bytes:
     """A pack of these keys."""
-    names = [bind(key.tenant, key.name) for key in keys]
+    names = [_named(key.tenant, key.name) for key in keys]
     ends = np.cumsum([len(name) for name in names], dtype=np.uint64).astype(">u8")
     return b"".join(
         (
@@ -265,7 +268,7 @@ def packed(keys: Sequence[HeldKey]) -> bytes:
             bytes(key.kind for key in keys),
             *(key.id for key in keys),
             *(key.key for key in keys),
-            *(_tag(key.owner) for key in keys),
+            *(_tag(key.kind, name) for key, name in zip(keys, names, strict=True)),
             ends.tobytes(),
             *names,
         )
@@ -302,10 +305,17 @@ def _count(number: int) -> bytes:
     return number.to_bytes(_LENGTH_BYTES, "big")
 
 
-def _tag(owner: Owner) -> bytes:
-    tenant, subject = owner
-    kind = Kind.TENANT if subject is None else Kind.SUBJECT
-    return hashlib.sha256(bytes([kind]) + bind(tenant, subject or "")).digest()[:_WORD]
+_tenant = lru_cache(maxsize=256)(bind)
+
+
+def _named(tenant: str, subject: str) -> bytes:
+    """``bind(tenant, subject)``; a million names have few tenants."""
+    raw = subject.encode()
+    return _tenant(tenant) + len(raw).to_bytes(_LENGTH_BYTES, "big") + raw
+
+
+def _tag(kind: int, name: bytes) -> bytes:
+    return hashlib.sha256(bytes((kind,)) + name).digest()[:_WORD]
 
 
 def _parted(name: bytes) -> tuple[str, str]:
