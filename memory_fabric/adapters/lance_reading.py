@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import lance
 import numpy as np
-from lance.file import LanceFileReader
+from lance.file import LanceFileReader, ReaderResults
 
 from memory_fabric.adapters.lance_files import is_read_error
 from memory_fabric.adapters.lance_rows import NOWHERE, RowIndex, Rows, as_rids
@@ -94,35 +95,50 @@ class RecordReader:
             if address != NOWHERE:
                 fragment, number = divmod(address, _FRAGMENT)
                 by_fragment.setdefault(fragment, {})[number] = (rid, version, epoch)
+        # All files are asked before the first answer is waited for.
+        answers = {
+            fragment: self._ask(fragment, sorted(found)) for fragment, found in by_fragment.items()
+        }
         records: dict[bytes, SealedRecord] = {}
-        for fragment, numbered in by_fragment.items():
-            numbers = sorted(numbered)
-            for number, blob in zip(numbers, self._blobs(fragment, numbers), strict=True):
-                record = SealedRecord(*numbered[number], blob)
+        for fragment, answer in answers.items():
+            found = by_fragment[fragment]
+            for number, blob in zip(sorted(found), self._blobs(fragment, answer), strict=True):
+                record = SealedRecord(*found[number], blob)
                 records[record.rid] = record
         return [records[rid] for rid in rids if rid in records]
 
-    def _blobs(self, fragment: int, numbers: list[int]) -> list[bytes]:
-        """The blobs of some rows of a fragment's file, whose numbers ascend."""
-        name = self._files.get(fragment)
-        if name is None:
-            raise OSError(f"fragment {fragment} is gone")
-        try:
-            # A reader serves one thread at a time: it is taken out, and put back as the newest.
+    def _ask(self, fragment: int, numbers: list[int]) -> ReaderResults:
+        """Begin to read some rows of a fragment's file, whose numbers ascend."""
+        with self._naming(fragment) as name:
+            # One thread at a time asks a reader: it is taken out, and put back as the newest.
             reader = self._open.pop(fragment, None) or LanceFileReader(
                 str(self._table / "data" / name), columns=["blob"]
             )
-            blobs: list[bytes] = reader.take_rows(numbers).to_table()["blob"].to_pylist()
-        except BaseException as error:
-            if not is_read_error(error):
-                raise
-            raise OSError(f"data/{name} could not be read: {error}") from None
+            answer = reader.take_rows(numbers)
         with self._opening:
             if fragment in self._files:
                 self._open[fragment] = reader
             while len(self._open) > OPEN_FILES:
                 del self._open[next(iter(self._open))]
+        return answer
+
+    def _blobs(self, fragment: int, answer: ReaderResults) -> list[bytes]:
+        with self._naming(fragment):
+            blobs: list[bytes] = answer.to_table()["blob"].to_pylist()
         return blobs
+
+    @contextmanager
+    def _naming(self, fragment: int) -> Iterator[str]:
+        """The name of a fragment's file, which stands in the error if it cannot be read."""
+        name = self._files.get(fragment)
+        if name is None:
+            raise OSError(f"fragment {fragment} is gone")
+        try:
+            yield name
+        except BaseException as error:
+            if not is_read_error(error):
+                raise
+            raise OSError(f"data/{name} could not be read: {error}") from None
 
 
 def _rows_of(dataset: lance.LanceDataset, fragments: list[lance.LanceFragment]) -> Rows:
