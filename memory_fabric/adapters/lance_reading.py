@@ -13,7 +13,7 @@ from lance.file import LanceFileReader, ReaderResults
 
 from memory_fabric.adapters.lance_files import is_read_error
 from memory_fabric.adapters.lance_rows import NOWHERE, RowIndex, Rows, as_rids
-from memory_fabric.core.records import SealedRecord
+from memory_fabric.core.records import RID_BYTES, SealedRecord
 
 OPEN_FILES = 256
 """Data files kept open at most."""
@@ -146,8 +146,12 @@ def _rows_of(dataset: lance.LanceDataset, fragments: list[lance.LanceFragment]) 
     columns = ["rid", "version", "epoch"]
     scanner = dataset.scanner(columns=columns, with_row_address=True, fragments=fragments)
     table = scanner.to_table()
+    rids = b"".join(  # not value by value, which would take most of the time of opening
+        memoryview(chunk.buffers()[1])[chunk.offset * RID_BYTES :][: len(chunk) * RID_BYTES]
+        for chunk in table["rid"].chunks
+    )
     numbers = (table[name].to_numpy() for name in ("_rowaddr", "version", "epoch"))
-    return Rows(as_rids(b"".join(table["rid"].to_pylist())), *numbers)
+    return Rows(as_rids(rids), *numbers)
 
 
 def _rows_added(fragments: list[lance.LanceFragment], added: Sequence[SealedRecord]) -> Rows:
