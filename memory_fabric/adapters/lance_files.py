@@ -41,7 +41,7 @@ class SyncedFiles:
     def __init__(self, table: Path) -> None:
         self.failed = False
         self._table = table
-        self._synced: set[str] = set()
+        self._synced: dict[str, set[str]] = {}
 
     def sync(self) -> None:
         """Bring every file that is not yet known to stable storage, and its folder.
@@ -59,18 +59,16 @@ class SyncedFiles:
         """Files first and then the folders that name them; those of a kind at once, since the
         disk takes several in one go.
         """
-        present: set[str] = set()
+        present: dict[str, set[str]] = {}
         files: list[Path] = []
         folders: list[Path] = []
         for folder in _FOLDERS:
             path = self._table / folder
-            names = {f"{folder}/{name}" for name in _names(path) if not _unfinished(name)}
-            before = {name for name in self._synced if name.startswith(f"{folder}/")}
-            fresh = names - before | names & {f"{folder}/{_HINT}"}
-            files += [self._table / name for name in fresh]
+            names = present[folder] = {name for name in _names(path) if not _unfinished(name)}
+            before = self._synced.get(folder, set())
+            files += [path / name for name in names - before | names & {_HINT}]
             if names != before:
                 folders.append(path)
-            present |= names
         if not self._synced:
             folders += [self._table, self._table.parent]
         _each(sync, files)
