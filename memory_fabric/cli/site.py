@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,9 +13,6 @@ from memory_fabric import wiring
 from memory_fabric.cli.receipts import VIOLATED
 from memory_fabric.cli.session import Session, session
 from memory_fabric.core.errors import HomeError, InputError, IntegrityViolated
-
-if TYPE_CHECKING:
-    from memory_fabric_api.server import Listening
 
 if TYPE_CHECKING:
     from memory_fabric_api.server import Listening
@@ -142,12 +140,20 @@ def _memory(search: dict[str, Any]) -> str:
 
 
 @commands.command("verify")
-def verify(context: typer.Context) -> None:
-    """Read every sealed file and the ledger; exit 5 names what was changed."""
+def verify(
+    context: typer.Context,
+    against: Annotated[
+        Path | None, typer.Option(help="Checkpoints of this site kept elsewhere, JSON lines.")
+    ] = None,
+) -> None:
+    """Read every sealed file and the ledger, and compare the log with the checkpoints of it that
+    neighbours hold; exit 5 names what was changed.
+    """
     run = session(context)
+    kept = _checkpoints(against) if against else []
     try:
         with run.calls(load=False) as call, run.output.progress("Verifying"):
-            found = call("verify_site")
+            found = call("verify_site", checkpoints=kept)
     except (IntegrityViolated, HomeError) as error:
         damages = [asdict(item) for item in wiring.audit_home(run.path, error, run.asker)]
         found = {"records": None, "receipts": None, "unacknowledged": None, "damaged": damages}
@@ -169,6 +175,16 @@ def verify(context: typer.Context) -> None:
             )
     if found["damaged"]:
         raise typer.Exit(VIOLATED)
+
+
+def _checkpoints(file: Path) -> list[dict[str, Any]]:
+    try:
+        lines = file.read_text("utf-8").splitlines()
+        return [json.loads(line) for line in lines if line.strip()]
+    except (OSError, ValueError):
+        raise InputError(
+            "file-unreadable", f"{file} holds no checkpoints.", "Name a file of JSON lines."
+        ) from None
 
 
 @commands.command("link")

@@ -336,6 +336,12 @@ class Ledger(Protocol):
         """Read the whole log and catalog against their hashes and signatures."""
         ...
 
+    def consistency(self, size: int, root: bytes) -> tuple[bytes, ...] | None:
+        """The path that shows that the log goes on from the tree with this size and root (RFC 9162,
+        2.1.4.1); ``None`` where it does not.
+        """
+        ...
+
     def copy_to(self, path: Path) -> tuple[Checkpoint, list[CatalogEntry]]:
         """A copy of the whole ledger as one new file, for a backup; its checkpoint, and the records
         that it names.
@@ -390,6 +396,21 @@ class Packing(Protocol):
         ...
 
 
+class Witnessed(Protocol):
+    """Checkpoints that other sites showed: what they cannot take back."""
+
+    asked: datetime | None
+    """When this process last compared its own log with its neighbours; ``None`` before it did."""
+
+    def load(self) -> dict[str, Checkpoint]:
+        """The newest checkpoint of each site, or ``witness-damaged``."""
+        ...
+
+    def keep(self, site_id: str, checkpoint: Checkpoint) -> None:
+        """Put a newer checkpoint in a site's place, durably."""
+        ...
+
+
 class Transport(Protocol):
     """Carries sealed letters between sites and reads none of them."""
 
@@ -398,5 +419,26 @@ class Transport(Protocol):
 
         Raises:
             Unavailable: ``site-unreachable``.
+        """
+        ...
+
+    def witness(
+        self,
+        site: Site,
+        of: str,
+        newest: Checkpoint | None = None,
+        path: Sequence[bytes] = (),
+    ) -> Checkpoint | None:
+        """The checkpoint of a site's log that another site holds; a newer one takes its place.
+
+        Args:
+            site: the witness.
+            of: whose log it is.
+            newest: what the witness shall keep from now on.
+            path: shows that it goes on from what the witness holds.
+
+        Raises:
+            Unavailable: ``site-unreachable``.
+            IntegrityViolated: ``checkpoint-forged``, ``checkpoint-inconsistent``.
         """
         ...

@@ -20,7 +20,15 @@ from memory_fabric.core.lease import Lease, lease_digests
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
-from memory_fabric.core.ports import Clock, Ledger, SearchCopy, SnapshotStore, Stack, Transport
+from memory_fabric.core.ports import (
+    Clock,
+    Ledger,
+    SearchCopy,
+    SnapshotStore,
+    Stack,
+    Transport,
+    Witnessed,
+)
 from memory_fabric.core.receipt import Commit, Committed, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange
 from memory_fabric.flows.awaiting import Awaited
@@ -69,6 +77,7 @@ class Node:
     leased: SearchCopy
     ledger: Ledger
     snapshots: SnapshotStore
+    witnessed: Witnessed
     embedder: Embedder
     duties: Duties
     letters: Letters

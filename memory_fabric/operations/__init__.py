@@ -49,6 +49,7 @@ from memory_fabric.operations.site import (
     explain_policy,
     grid_accept,
     grid_card,
+    grid_witness,
     link,
     status,
     verify_site,
@@ -103,6 +104,7 @@ __all__ = [
     "get",
     "grid_accept",
     "grid_card",
+    "grid_witness",
     "keys_escrow",
     "keys_rotate",
     "keys_status",
@@ -131,7 +133,7 @@ OPERATIONS: Mapping[str, Operation] = {
         app_add, app_list, app_remove, add, add_good, search, ask, context, get, page, forget,
         own_page, label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
         receipts_list, receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card,
-        grid_accept, export_run, export_status, export_take, lease_list, lease_recall,
+        grid_accept, grid_witness, export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
         backup_create, backup_check,
@@ -144,6 +146,7 @@ OPERATORS_ONLY = frozenset(
     operation.__name__
     for operation in (
         app_add, app_list, app_remove, classes_add, link, grid_card, grid_accept, verify_site,
+        grid_witness,
         export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,

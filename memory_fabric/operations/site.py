@@ -13,11 +13,12 @@ from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import InputError, NotFound
 from memory_fabric.core.places import check_name
 from memory_fabric.core.ports import App
-from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.receipt import Checkpoint, Outcome
 from memory_fabric.flows import (
     explain,
     remember,
     verify,
+    witness,
 )
 from memory_fabric.flows.leases import sweep
 from memory_fabric.flows.upkeep import State
@@ -139,14 +140,30 @@ def _job_json(state: State) -> Json:
     }
 
 
-def verify_site(home: Home, requester: Requester) -> Json:
-    """Read every sealed file and the ledger."""
-    found = verify.verify(home.node, home.progress)
+def verify_site(
+    home: Home, requester: Requester, *, checkpoints: Sequence[Mapping[str, Any]] = ()
+) -> Json:
+    """Read every sealed file and the ledger, and compare the log with what others hold of it.
+
+    Args:
+        checkpoints: of this site's log, kept elsewhere.
+    """
+    node = home.node
+    try:
+        held = [Checkpoint.from_json(item) for item in checkpoints]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(
+            "checkpoint-malformed", "That is no checkpoint.", "Send what /v1/checkpoint gives."
+        ) from None
+    elsewhere = [*witness.against(node, held, "elsewhere"), *witness.ask_witnesses(node)]
+    found = verify.verify(node, home.progress)
     return {
         "records": found.records,
         "receipts": found.receipts,
         "unacknowledged": found.unacknowledged,
-        "damaged": [{"file": item.file, "what": item.what} for item in found.damages],
+        "damaged": [
+            {"file": item.file, "what": item.what} for item in (*elsewhere, *found.damages)
+        ],
     }
 
 
@@ -182,6 +199,18 @@ def link(home: Home, requester: Requester, *, address: str) -> Json:
 def grid_card(home: Home, requester: Requester) -> Json:
     """What this site says of itself to one that links it."""
     return GRID_OPERATIONS["grid_card"](home)
+
+
+def grid_witness(
+    home: Home,
+    requester: Requester,
+    *,
+    site: str,
+    checkpoint: dict[str, Any] | None,
+    path: Sequence[str],
+) -> Json:
+    """What this site holds of another one's log, or from now on holds."""
+    return GRID_OPERATIONS["grid_witness"](home, site, checkpoint, path)
 
 
 def grid_accept(home: Home, requester: Requester, *, document: str, grid_key: str) -> Json:

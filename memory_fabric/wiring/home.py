@@ -27,6 +27,7 @@ from memory_fabric.adapters.runs import SealedRuns
 from memory_fabric.adapters.search import Ceiling, MemorySearchCopy
 from memory_fabric.adapters.snapshot_files import SnapshotFiles
 from memory_fabric.adapters.training import DEFAULT_MODEL, WorkerTrainer
+from memory_fabric.adapters.witnessed import WitnessedFile
 from memory_fabric.config import Settings, load_settings, with_classes, with_training
 from memory_fabric.core.access import BUILDABLE, Requester
 from memory_fabric.core.errors import EmbedderMismatch, HomeError, InputError
@@ -44,6 +45,7 @@ from memory_fabric.flows.snapshot import RENEW
 from memory_fabric.flows.terms import record_terms
 from memory_fabric.flows.upkeep import TIDY, Upkeep
 from memory_fabric.flows.warm import warm
+from memory_fabric.flows.witness import WITNESS
 from memory_fabric.gate.duties import Duties
 from memory_fabric.gate.gate import Gate
 from memory_fabric.gate.permits import Mint
@@ -124,7 +126,7 @@ class Home:
         self._ledger = SqlLedger.open(
             paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor
         )
-        self._neighbours = Neighbours(_open_peer)
+        self._neighbours = Neighbours(_open_peer, _open_unloaded)
         unsealer = Unsealer(keyring.secret(SEALING_SECRET))
         ceiling = Ceiling(settings.search.memory_limit_mb)
         self.node: Node = Node(
@@ -139,6 +141,7 @@ class Home:
             leased=MemorySearchCopy(embedder.dim, ceiling),
             ledger=self._ledger,
             snapshots=SnapshotFiles(paths.snapshot),
+            witnessed=WitnessedFile(paths.witnessed),
             embedder=embedder,
             duties=Duties(PatternRedactor(), embedder),
             letters=Letters(
@@ -164,7 +167,7 @@ class Home:
             check_region=check_region,
             generator=self._generator,
         )
-        self.upkeep = Upkeep(self.node, [SCRUBBING, TIDY, RENEW])
+        self.upkeep = Upkeep(self.node, [SCRUBBING, TIDY, RENEW, WITNESS])
 
     def __enter__(self) -> Home:
         return self

@@ -76,6 +76,11 @@ class Paths:
         return self.root / "runs"
 
     @property
+    def witnessed(self) -> Path:
+        """Checkpoints that other sites showed."""
+        return self.root / "witnessed.json"
+
+    @property
     def socket(self) -> Path:
         """Where a served home listens."""
         return self.root / "run" / "site.sock"

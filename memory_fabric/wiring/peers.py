@@ -8,15 +8,17 @@ sealed and signed already.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Protocol
 
 from memory_fabric.core.errors import HomeError, InputError, MemoryFabricError, Unavailable
 from memory_fabric.core.places import Roster, Site
+from memory_fabric.core.receipt import Checkpoint
 from memory_fabric.flows.answer import answer
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.witness import bear_witness, held_of
 from memory_fabric.wiring.served import reach
 
 
@@ -54,10 +56,16 @@ Opener = Callable[[Path], OpenHome]
 
 
 class Neighbours:
-    """Transport between homes on one machine."""
+    """Transport between homes on one machine.
 
-    def __init__(self, opener: Opener) -> None:
+    Args:
+        opener: opens a home that answers letters.
+        unloaded: opens one that only tells of its log.
+    """
+
+    def __init__(self, opener: Opener, unloaded: Opener) -> None:
         self._opener = opener
+        self._unloaded = unloaded
         self._open: dict[str, OpenHome] = {}
         self._lock = threading.Lock()
 
@@ -75,6 +83,29 @@ class Neighbours:
             raise Unavailable(
                 "site-unreachable", f"Site {site.site_id} cannot be opened: {error.what}", error.do
             ) from error
+
+    def witness(
+        self,
+        site: Site,
+        of: str,
+        newest: Checkpoint | None = None,
+        path: Sequence[bytes] = (),
+    ) -> Checkpoint | None:
+        """The checkpoint of a site's log that another site holds; a newer one takes its place."""
+        shown = newest.to_json() if newest else None
+        proof = [item.hex() for item in path]
+        params: dict[str, Any] = {"site": of, "checkpoint": shown, "path": proof}
+        try:
+            if home := self._open.get(site.address):
+                told = grid_witness(home, **params)
+            else:
+                told = Peer(site.address, self._unloaded).ask("grid_witness", params)
+        except HomeError as error:
+            raise Unavailable(
+                "site-unreachable", f"Site {site.site_id} cannot be opened: {error.what}", error.do
+            ) from error
+        held = told["checkpoint"]
+        return Checkpoint.from_json(held) if held else None
 
     def close(self) -> None:
         """Close the homes that were opened for letters."""
@@ -99,15 +130,16 @@ class Peer:
 
     def card(self) -> dict[str, Any]:
         """The site as it describes itself, with its grid key and the size of its grid."""
-        return self._ask("grid_card", {})
+        return self.ask("grid_card", {})
 
     def accept(self, document: str, grid_key: bytes) -> None:
         """Hand it a signed roster."""
-        self._ask("grid_accept", {"document": document, "grid_key": grid_key.hex()})
+        self.ask("grid_accept", {"document": document, "grid_key": grid_key.hex()})
 
-    def _ask(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, operation: str, params: dict[str, Any]) -> dict[str, Any]:
+        """One of ``GRID_OPERATIONS``."""
         if self._socket:
-            answer: dict[str, Any] = self._socket.call(operation, {"os_user": "site link"}, params)
+            answer: dict[str, Any] = self._socket.call(operation, {"os_user": "neighbour"}, params)
             return answer
         with closing(self._opener(self._path)) as home:
             return GRID_OPERATIONS[operation](home, **params)
@@ -128,11 +160,24 @@ def grid_accept(home: OpenHome, document: str, grid_key: str) -> dict[str, Any]:
     return {"sites": len(home.node.roster.sites)}
 
 
+def grid_witness(
+    home: OpenHome, site: str, checkpoint: dict[str, Any] | None, path: Sequence[str]
+) -> dict[str, Any]:
+    """What this site holds of another one's log; with a newer checkpoint, that one from now on."""
+    if checkpoint is None:
+        held = held_of(home.node, site)
+    else:
+        shown, proof = Checkpoint.from_json(checkpoint), [bytes.fromhex(item) for item in path]
+        held = bear_witness(home.node, site, shown, proof)
+    return {"checkpoint": held.to_json() if held else None}
+
+
 GRID_OPERATIONS: dict[str, Callable[..., dict[str, Any]]] = {
     "grid_card": grid_card,
     "grid_accept": grid_accept,
+    "grid_witness": grid_witness,
 }
-"""What one home asks of another while linking."""
+"""What one home asks of another beside letters."""
 
 
 def link_homes(home: OpenHome, address: str, opener: Opener) -> dict[str, Any]:

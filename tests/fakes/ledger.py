@@ -109,6 +109,11 @@ class MemoryLedger:
         standing = [entry for rid, entry in self._live.items() if rid in written]
         return CatalogChanges(standing, any(change.removed for change in since))
 
+    def consistency(self, size: int, root: bytes) -> tuple[bytes, ...] | None:
+        if size > self._tree.size or self._tree.root(size) != root:
+            return None
+        return tuple(self._tree.consistency_proof(size))
+
     def copy_to(self, path: Path) -> tuple[Checkpoint, list[CatalogEntry]]:
         with self._lock:
             path.write_bytes(b"\n".join(receipt.canonical() for receipt in self._receipts))

@@ -41,6 +41,7 @@ from tests.fakes.search import DIM, BruteSearchCopy
 from tests.fakes.snapshots import MemorySnapshots
 from tests.fakes.stack import MemoryStack
 from tests.fakes.trainer import FakeTrainer
+from tests.fakes.witnessed import MemoryWitnessed
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ENGINE = CedarEngine(read_bundle(Path(__file__).parents[2] / "policies"))
@@ -113,6 +114,7 @@ def a_node(destination: Site, stored: list[Label]) -> Node:
         leased=BruteSearchCopy(),
         ledger=MemoryLedger("here"),
         snapshots=MemorySnapshots(),
+        witnessed=MemoryWitnessed(),
         embedder=embedder,
         duties=Duties(PatternRedactor(), embedder),
         letters=Letters("here", signer, unsealer, lambda: roster, clock),
@@ -147,6 +149,9 @@ class Nobody:
 
     def exchange(self, site: Site, letter: bytes) -> bytes:
         raise AssertionError("nothing is delivered here")
+
+    def witness(self, site: Site, of: str, *shown: object) -> None:
+        raise AssertionError("nobody is asked here")
 
 
 def opened(node: Node, data: bytes) -> Package:

@@ -310,6 +310,15 @@ class SqlLedger:
                 raise self._database.damaged(f"{faults[0]}.")
             return catalog.since(self._database, connection, size)
 
+    def consistency(self, size: int, root: bytes) -> tuple[bytes, ...] | None:
+        """The path that shows that the log goes on from the tree with this size and root (RFC 9162,
+        2.1.4.1); ``None`` where it does not.
+        """
+        now = self._checkpoint.size
+        if size > now or self._tree.root(size) != root:
+            return None
+        return tuple(self._tree.consistency_proof(size, now))
+
     def copy_to(self, path: Path) -> tuple[Checkpoint, list[CatalogEntry]]:
         """A copy of the whole ledger as one new file, for a backup; its checkpoint, and the records
         that it names.
