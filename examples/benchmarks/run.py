@@ -17,6 +17,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -80,10 +81,15 @@ def say(what: str) -> None:
 
 
 def commit() -> str:
-    """The version that is measured."""
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty"]
-    try:
+    """The version that is measured, with a plus where files differ from it."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(DOCS.parents[1]), *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603
+
+    try:
+        changed = git("status", "--porcelain", "--", ".", ":!docs/benchmarks")
+        return git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
 
@@ -176,6 +182,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", type=Path, help="where page, plots and results.json go")
     asked = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # gigabytes would be left behind
     out = asked.out or (None if asked.quick else DOCS)
     results = Results(out / "results.json" if out else None)
     if not asked.page:

@@ -51,13 +51,13 @@ TWO = ("sealed", "lancedb")
 FOUR = (*TWO, "chroma", "qdrant")
 GROWTH = ("search", "text", "recall", "open")
 STAGES = {
-    "10k": Stage(10_000, TWO, GROWTH),
     "20k": Stage(20_000, FOUR, ("search", "throughput", "text", "recall", "open")),
-    "30k": Stage(30_000, TWO, GROWTH),
     "100k": Stage(
         100_000, FOUR,
         ("search", "throughput", "text", "recall", "open", "erase", "adds", "writers"),
     ),
+    "10k": Stage(10_000, TWO, GROWTH),
+    "30k": Stage(30_000, TWO, GROWTH),
     "300k": Stage(300_000, TWO, GROWTH),
     "1m": Stage(1_000_000, TWO, GROWTH, enough=0.97),
     "20k-real": Stage(20_000, FOUR, ("search", "text", "recall"), real=True),
