@@ -16,7 +16,7 @@ import lance
 from lance.optimize import Compaction, CompactionOptions, RewriteResult
 
 from memory_fabric.adapters.files import sync
-from memory_fabric.adapters.lance_files import SyncedFiles
+from memory_fabric.adapters.lance_files import SyncedFiles, check_end
 
 FRAGMENT_ROWS = 4096
 """Rows of a merged fragment: what has to be rewritten to get rid of one removed record."""
@@ -132,7 +132,9 @@ class Compactor:
                     piece = task.execute(dataset)
                     for fragment in piece.new_fragments:
                         for file in fragment.files:
-                            sync(self._folder / "data" / file.path)
+                            path = self._folder / "data" / file.path
+                            sync(path)
+                            check_end(path)
                 self._put(dataset, piece)
         return False
 
@@ -145,8 +147,8 @@ class Compactor:
                 if _CONFLICT not in str(error):
                     raise
             else:
-                self._moved()
                 self._files.sync()
+                self._moved()
 
     def _clean_up(self) -> bool:
         with self._lock, self._writing():

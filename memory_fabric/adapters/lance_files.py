@@ -75,7 +75,7 @@ class SyncedFiles:
         if self._synced:  # at opening there may be torn files that no version names any more
             for file in files:
                 if file.name != _HINT:
-                    _check_end(file)
+                    check_end(file)
         _each(sync, folders)
         self._synced = present
 
@@ -199,7 +199,7 @@ def _unfinished(name: str) -> bool:
     return name != _HINT and not name.endswith(_WRITTEN_ONCE)
 
 
-def _check_end(path: Path) -> None:
+def check_end(path: Path) -> None:
     """Lance does not hear of an error in the last write to a file, and commits it nevertheless.
 
     Raises:
