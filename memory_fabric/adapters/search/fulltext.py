@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import threading
 import time
+from bisect import bisect
 from collections.abc import Callable, Sequence
-from itertools import chain
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,9 @@ B = 0.5
 """How much long texts are held back."""
 
 BATCH = 8_192
-"""So many texts are analysed together at most."""
+"""So many texts are analysed together at most, and"""
+CHARACTERS = 4_000_000
+"""so many characters, but for one text that has more."""
 SMALL = 512
 """Sets of fewer texts are joined at once, whatever their sizes."""
 QUIET_S = 0.1
@@ -83,7 +86,9 @@ class FullText:
         """Analyse what waits."""
         while self._waiting:
             with self._lock:
-                self._analyse(self._waiting[:BATCH])
+                texts = self._waiting[:BATCH]
+                ends = list(accumulate(map(len, texts)))
+                self._analyse(texts[: max(1, bisect(ends, CHARACTERS))])
 
     def matches(self, query: str, allowed: Allowed) -> Matches:
         """The rows in scope that hold terms of the query."""
@@ -130,12 +135,9 @@ class FullText:
         """Analyse the first texts that wait. Called with the lock held."""
         if not texts:
             return
-        found = [self._terms.numbers(text) for text in texts]
-        counts = np.fromiter(map(len, found), np.int64, len(found))
-        first = len(self._lengths)
-        slots = np.repeat(np.arange(first, first + len(texts), dtype=np.int32), counts)
-        terms = np.fromiter(chain.from_iterable(found), np.int32, len(slots))
-        late = postings(terms, slots, len(texts))
+        terms, places = self._terms.analysed(texts)
+        counts = np.bincount(places, minlength=len(texts))
+        late = postings(terms, places + np.int32(len(self._lengths)), len(texts))
         *earlier, last = self._sets or (None,)
         if last is not None and last.texts + late.texts <= SMALL:
             self._sets = (*earlier, joined(last, late))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import threading
 import unicodedata
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,8 @@ _TOKEN = re.compile(
 )
 _ASCII_WORD = re.compile(r"[a-z0-9]+")
 """What ``_TOKEN`` finds in folded ASCII, in a fraction of the time."""
+_END = "\n"
+_ASCII_WORD_OR_END = re.compile(rf"[a-z0-9]+|{_END}")
 _ACCENTS = re.compile("[\u0300-\u036f\u0640\u064b-\u065f]")
 _LETTERS = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe",
                           "\u0131": "i", "_": " ", "\u2019": "'"})  # fmt: skip
@@ -57,20 +60,36 @@ class Analyser:
         """Bytes of memory taken, those of words lately seen estimated."""
         return self._terms.nbytes + 100 * len(self._seen)
 
-    def numbers(self, text: str) -> list[int]:
-        """The numbers of a text's terms, in order, with repetitions; new terms get the next."""
-        if not text.isascii():
-            return [self._terms.number(term.encode()) for term in words(text)]
-        plain = text.lower()
-        if "'" in plain:
-            plain = _CLITIC.sub(" ", plain)
-        seen = self._seen
-        found = _ASCII_WORD.findall(plain)
-        try:  # most texts hold only words that were seen already
-            numbers = [seen[word] for word in found]
-        except KeyError:
-            numbers = [seen[word] if word in seen else self._new(word) for word in found]
-        return [number for number in numbers if number >= 0] if -1 in numbers else numbers
+    def analysed(self, texts: Sequence[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """The numbers of the terms of texts, with repetitions, and for each of them the place of
+        the text that holds it; new terms get the next numbers.
+
+        Texts in ASCII are searched for words all at once: that is ten times as fast.
+        """
+        plain = [at for at, text in enumerate(texts) if text.isascii()]
+        joined = _END.join([fold(texts[at]).replace(_END, " ") for at in plain])
+        if "'" in joined:
+            joined = _CLITIC.sub(" ", joined)
+        found = _ASCII_WORD_OR_END.findall(joined)
+        if len(self._seen) >= _SEEN:
+            self._seen.clear()
+        self._seen[_END] = -2
+        if new := set(found).difference(self._seen):
+            self._learn(list(new))
+        numbers = np.fromiter(map(self._seen.__getitem__, found), np.int32, len(found))
+        places = np.array(plain, np.int32)[np.cumsum(numbers == -2)] if plain else numbers
+        kept = numbers >= 0
+        numbers, places = numbers[kept], places[kept]
+        if len(plain) == len(texts):
+            return numbers, places
+        others = [
+            (self._terms.number(term.encode()), at)
+            for at, text in enumerate(texts)
+            if not text.isascii()
+            for term in words(text)
+        ]
+        more = np.array(others, np.int32).reshape(-1, 2)
+        return np.append(numbers, more[:, 0]), np.append(places, more[:, 1])
 
     def find(self, term: str) -> int | None:
         """The number of a term, or ``None`` where no text holds it."""
@@ -90,13 +109,11 @@ class Analyser:
         self._terms = Interned(Strings.of(block, ends))
         return np.arange(len(ends), dtype=np.int32)
 
-    def _new(self, word: str) -> int:
-        """The number of the term that a word becomes, or -1 for a stop word."""
-        if len(self._seen) >= _SEEN:
-            self._seen.clear()
-        number = -1 if word in STOP_WORDS else self._terms.number(_stems([word])[0].encode())
-        self._seen[word] = number
-        return number
+    def _learn(self, words: Sequence[str]) -> None:
+        """Give words the numbers of the terms that they become, -1 to stop words."""
+        for word, stem in zip(words, _stems(list(words)), strict=True):
+            stop = word in STOP_WORDS
+            self._seen[word] = -1 if stop else self._terms.number(stem.encode())
 
 
 _SEEN = 200_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from memory_fabric.adapters.search.words import words
+from memory_fabric.adapters.search.words import Analyser, words
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,18 @@ def test_a_query_of_pairs_does_not_match_by_lone_characters():
 def test_stop_words_and_punctuation_are_left_out():
     assert words("What is the, of... and -- it?!") == []
     assert words("") == []
+
+
+def test_texts_analysed_together_have_the_terms_that_each_has_alone():
+    texts = [
+        "It's Ada's apple, isn't it?", "", "the\nof\n\nAPPLES apple", "我喜欢猫 apples",
+        "'s", "don't", "Müller's café", "snake_case's x_1", "\n", "a-b.c 42", "naïve\nNAIVE",
+        "they've  they",
+    ]  # fmt: skip
+    analyser = Analyser()
+    for some in (texts[:5], texts, texts[::-1], [""], []):
+        numbers, places = analyser.analysed(some)
+        for at, text in enumerate(some):
+            expected = [analyser.find(term) for term in words(text)]
+            assert numbers[places == at].tolist() == expected
+            assert None not in expected
