@@ -275,13 +275,14 @@ def _candidates(
     return declared.union(others)
 
 
-def recorded(node: Node, decisions: Decisions, **facts: str) -> list[dict[str, Any]]:
+def recorded(node: Node, *decisions: Decisions, **facts: str) -> list[dict[str, Any]]:
     """Decisions as a receipt keeps them: class states that share an answer stand together.
 
     A declared class is named by its key, which the newest ``terms`` receipt before this one
     spells out; any other stands in full. So every question can be put to policy again.
     """
-    return [{**facts, **group} for group in _told(decisions, node.settings.declared)]
+    declared = node.settings.declared
+    return [{**facts, **group} for some in decisions for group in _told(some, declared)]
 
 
 @lru_cache(64)

@@ -50,9 +50,9 @@ class Reading:
     withheld: tuple[Rule, ...] = field(default=())
 
     @property
-    def noted(self) -> Decisions:
+    def noted(self) -> tuple[Decisions, Decisions]:
         """What the receipt records: the decisions on declared classes, and those by which anything
-        went out. Whoever asks may read it, and other classes tell what is stored.
+        else went out. Whoever asks may read it, and other classes tell what is stored.
         """
         out = {item.label_class for item in self.data.items}
         others = {
@@ -60,7 +60,7 @@ class Reading:
             for state in (ClassState(item, over) for item in out for over in (False, True))
             if state not in self.declared and (decision := self.decisions.granted.get(state))
         }
-        return Decisions({**self.declared, **others}) if others else self.declared
+        return self.declared, Decisions(others)
 
     @property
     def allowed(self) -> bool:
