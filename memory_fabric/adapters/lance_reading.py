@@ -17,6 +17,8 @@ from memory_fabric.core.records import RID_BYTES, SealedRecord
 
 OPEN_FILES = 256
 """Data files kept open at most."""
+_AT_ONCE = 16
+"""So many files are asked before the first answer is waited for."""
 _FRAGMENT = 2**32
 """An address is the fragment's number times this, plus the row's number in its file."""
 
@@ -95,16 +97,16 @@ class RecordReader:
             if address != NOWHERE:
                 fragment, number = divmod(address, _FRAGMENT)
                 by_fragment.setdefault(fragment, {})[number] = (rid, version, epoch)
-        # All files are asked before the first answer is waited for.
-        answers = {
-            fragment: self._ask(fragment, sorted(found)) for fragment, found in by_fragment.items()
-        }
         records: dict[bytes, SealedRecord] = {}
-        for fragment, answer in answers.items():
-            found = by_fragment[fragment]
-            for number, blob in zip(sorted(found), self._blobs(fragment, answer), strict=True):
-                record = SealedRecord(*found[number], blob)
-                records[record.rid] = record
+        fragments = list(by_fragment)
+        for start in range(0, len(fragments), _AT_ONCE):
+            some = fragments[start : start + _AT_ONCE]
+            answers = [self._ask(fragment, sorted(by_fragment[fragment])) for fragment in some]
+            for fragment, answer in zip(some, answers, strict=True):
+                found = by_fragment[fragment]
+                for number, blob in zip(sorted(found), self._blobs(fragment, answer), strict=True):
+                    record = SealedRecord(*found[number], blob)
+                    records[record.rid] = record
         return [records[rid] for rid in rids if rid in records]
 
     def _ask(self, fragment: int, numbers: list[int]) -> ReaderResults:

@@ -6,8 +6,10 @@ import errno
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -352,8 +354,7 @@ class TestOnDisk:
         for _ in range(2):
             assert stack.fetch([record.rid for record in records]) == records
         data = str(home / "memories.lance" / "data")
-        held = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists()]
-        assert sum(name.startswith(data) for name in held) <= 3
+        eventually(lambda: sum(name.startswith(data) for name in held_open()) <= 3)
 
     def test_no_file_stays_open_that_compaction_took_away(self, home: Path) -> None:
         stack = LanceStack.create(home)
@@ -362,8 +363,33 @@ class TestOnDisk:
         assert stack.fetch([records[0].rid]) == records[:1]
         stack.remove([records[0].rid])
         stack.compact()
-        held = [os.readlink(path) for path in Path("/proc/self/fd").iterdir() if path.exists()]
-        assert not [name for name in held if name.startswith(str(home)) and "(deleted)" in name]
+        eventually(
+            lambda: (
+                not [
+                    name
+                    for name in held_open()
+                    if name.startswith(str(home)) and "(deleted)" in name
+                ]
+            )
+        )
+
+
+def held_open() -> list[str]:
+    """The files that this process has open."""
+    found = []
+    for path in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(path))
+    return found
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    """Lance's threads let go of a file a little later than its reader does."""
+    for _ in range(100):
+        if holds():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it does not come to hold")
 
 
 class TestDisk:
