@@ -47,10 +47,10 @@ class RecordReader:
         """Records known."""
         return len(self._index)
 
-    def known(self, rids: Sequence[bytes]) -> list[bytes]:
-        """Those of the ids that have a record."""
-        addresses = self._index.find(rids).address.tolist()
-        return [rid for rid, at in zip(rids, addresses, strict=True) if at != NOWHERE]
+    def addresses(self, rids: Sequence[bytes]) -> dict[bytes, int]:
+        """Where the records with these ids lie, as Lance counts rows; unknown ids are left out."""
+        found = zip(rids, self._index.find(rids).address.tolist(), strict=True)
+        return {rid: address for rid, address in found if address != NOWHERE}
 
     def versions(self) -> tuple[bytes, bytes]:
         """All ids end to end, and in the same order their versions as int64, little-endian."""
