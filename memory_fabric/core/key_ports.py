@@ -105,7 +105,13 @@ class RootKeyKind(Protocol):
 
     It is called with a ``KeyPlace``. Errors are ``HomeError``, with codes of its own where the ones
     named here do not fit.
+
+    Attributes:
+        closes_copies: nobody can have copied a root key, so that destroying it closes every copy of
+            what it wrapped. Then an erasure puts another in its place.
     """
+
+    closes_copies: bool
 
     def create(self, root_id: str) -> None:
         """Make a root key, durably; others of its kind stay.
@@ -154,6 +160,10 @@ class RootKeys(Protocol):
         Raises:
             HomeError: ``root-key-missing``, ``root-key-wrong``, and what the kind of provider says.
         """
+        ...
+
+    def closes_copies(self, root: RootKey) -> bool:
+        """Whether destroying this root key closes every copy of what it wrapped."""
         ...
 
     def destroy(self, root: RootKey) -> None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from memory_fabric.core.access import Requester
-from memory_fabric.core.errors import MemoryFabricError
+from memory_fabric.core.errors import HomeError, MemoryFabricError
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.terms import ITSELF
@@ -88,6 +88,16 @@ def rotate_keys(
             keyring.renew_epoch()
         left = tuple(key.provider for key in keyring.rotation.finish())
         return Rotated(keyring.epoch, following.provider, committed.receipt.id, left)
+
+
+def renew_after_erasure(node: Node) -> int:
+    """A fresh epoch, whose number it returns; and another root key where that closes old copies of
+    the keyring for certain. Others may have been copied, and then a copy would open nothing more.
+    """
+    if node.keyring.rotation.closes_copies:
+        with suppress(HomeError):  # a token that is out keeps nobody from renewing the epoch
+            return rotate_keys(node, root=True, epoch=True).epoch
+    return node.keyring.renew_epoch()
 
 
 def finish_rotation(node: Node) -> None:

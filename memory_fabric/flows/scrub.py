@@ -16,6 +16,7 @@ from memory_fabric.core.records import CatalogChange
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.opening import pen
 from memory_fabric.flows.remains import SCRUB
+from memory_fabric.flows.rotate import renew_after_erasure
 from memory_fabric.flows.terms import ITSELF
 from memory_fabric.flows.upkeep import Job
 
@@ -40,7 +41,7 @@ def scrub(node: Node) -> str | None:
     due = sorted(node.unscrubbed.items(), key=lambda item: item[1].index)[:_NAMED]
     if not due or not node.stack.compact(node.closing.is_set):
         return None
-    epoch = node.keyring.renew_epoch()
+    epoch = renew_after_erasure(node)
     node.ledger.scrub()
     names = [receipt for receipt, _ in due]
     with pen(node):

@@ -31,6 +31,13 @@ class RootRotation:
         self._rows = rows
         self._roots = roots
 
+    @property
+    def closes_copies(self) -> bool:
+        """Whether another root key closes every old copy of the keyring: nobody can have copied the
+        present one.
+        """
+        return self._roots.closes_copies(self._rows.epoch.root)
+
     def prepare(self, root: RootKey, passphrase: str | None = None) -> None:
         """Make the new root key and read it back; the present one stays in force.
 

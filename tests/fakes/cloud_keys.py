@@ -12,6 +12,8 @@ SERVICE: dict[str, MemoryKeyProvider] = {}
 class CloudRootKeys:
     """``RootKeyKind`` over a dictionary."""
 
+    closes_copies = True
+
     def __init__(self, place: KeyPlace) -> None:
         place.check_settings("vault", ("region",))
 

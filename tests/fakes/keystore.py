@@ -71,5 +71,8 @@ class MemoryRootKeys:
             raise HomeError("root-key-missing", "There is no such root key.")
         return self.made[root.id]
 
+    def closes_copies(self, root: RootKey) -> bool:
+        return False
+
     def destroy(self, root: RootKey) -> None:
         self.made.pop(root.id, None)

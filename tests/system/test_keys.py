@@ -179,6 +179,19 @@ class TestEscrow:
         assert status(again)["escrow"]["state"] == "none"
 
 
+def in_token(path: Path, folder: Path) -> Path:
+    """Set up root keys in a token; the file with its PIN."""
+    place, pin = token(folder), folder / "pin"
+    pin.write_text(PIN)
+    pin.chmod(0o600)
+    with (path / "site.toml").open("a") as settings:
+        settings.write(
+            f'\n[keys.pkcs11]\nmodule = "{place.settings["module"]}"\n'
+            f'token = "{place.settings["token"]}"\npin_file = "{pin}"\n'
+        )
+    return pin
+
+
 PASSPHRASE, OTHER = "correct horse battery staple", "another horse entirely"
 
 
@@ -246,17 +259,10 @@ class TestOtherRootKeys:
         assert cli(behind, "--passphrase-fd", given(OTHER), "site", "status").code == 0
 
     def test_from_a_file_into_a_token_and_back(self, path: Path, tmp_path: Path) -> None:
-        place, pin = token(tmp_path), tmp_path / "pin"
-        pin.write_text(PIN)
-        pin.chmod(0o600)
         with reopened(path) as home:
             remember(home, "Ada likes tea.", "Ada")
             # Settings are read anew for a rotation, so that a served site needs no restart.
-            with (path / "site.toml").open("a") as settings:
-                settings.write(
-                    f'\n[keys.pkcs11]\nmodule = "{place.settings["module"]}"\n'
-                    f'token = "{place.settings["token"]}"\npin_file = "{pin}"\n'
-                )
+            pin = in_token(path, tmp_path)
             done = ask(home, "keys_rotate", root=True, epoch=True, to="pkcs11")
             assert (done["provider"], done["to_destroy"]) == ("pkcs11", [])
             remember(home, "Ada likes coffee.", "Ada")
@@ -269,6 +275,24 @@ class TestOtherRootKeys:
         assert status(path)["root"]["provider"] == "file"
         with reopened(path) as home:
             assert len(listed(home)) == 2
+
+    @pytest.mark.parametrize("kind", ["pkcs11", "file"])
+    def test_an_erasure_changes_a_root_key_that_nobody_can_have_copied(
+        self, path: Path, tmp_path: Path, kind: str
+    ) -> None:
+        in_token(path, tmp_path)
+        cli(path, "keys", "rotate", "--to", kind)
+        with reopened(path) as home:
+            remember(home, "Ada likes tea.", "Ada")
+        before = status(path)["root"]["id"]
+        shutil.copytree(path / "keys", tmp_path / "copied")
+        assert cli(path, "forget", "--subject", "Ada").code == 0
+        assert (status(path)["root"]["id"] != before) == (kind == "pkcs11")
+        # Guarantee 6: an old copy of all keys opens nothing more where the token kept the root key.
+        shutil.rmtree(path / "keys")
+        shutil.move(tmp_path / "copied", path / "keys")
+        run = cli(path, "keys", "status")
+        assert (run.json.get("code") == "root-key-missing") == (kind == "pkcs11")
 
     def test_an_old_root_key_that_is_out_of_reach_stays_named(
         self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -44,6 +44,7 @@ class ProvidedRootKeys:
     folder: Path
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ask: Callable[[str], str] = nobody_to_ask
+    _kinds: dict[str, tuple[Mapping[str, Any], RootKeyKind]] = field(default_factory=dict)
 
     def check(self, root: RootKey) -> None:
         """Whether this kind is installed and set up."""
@@ -57,14 +58,27 @@ class ProvidedRootKeys:
         """The provider that holds it."""
         return self._kind(root.provider, passphrase).open(root.id)
 
+    def closes_copies(self, root: RootKey) -> bool:
+        """Whether destroying it closes every copy of what it wrapped."""
+        return self._kind(root.provider, None).closes_copies
+
     def destroy(self, root: RootKey) -> None:
         """Destroy it for good."""
         self._kind(root.provider, None).destroy(root.id)
 
     def _kind(self, name: str, passphrase: str | None) -> RootKeyKind:
+        settings = self.settings.get(name, {})
         ask = self.ask if passphrase is None else lambda _: passphrase
-        place = KeyPlace(self.site_id, self.folder, self.settings.get(name, {}), ask, passphrase)
-        return _found(name)(place)
+        place = KeyPlace(self.site_id, self.folder, settings, ask, passphrase)
+        if passphrase is not None:
+            return _found(name)(place)
+        # One object a kind, so that a token's remembers its PIN: an erasure changes the root key in
+        # the background, where nobody can be asked again.
+        set_up, kind = self._kinds.get(name, (None, None))
+        if kind is None or set_up != settings:
+            kind = _found(name)(place)
+            self._kinds[name] = settings, kind
+        return kind
 
 
 def kinds() -> list[str]:

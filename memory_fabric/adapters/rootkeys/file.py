@@ -12,6 +12,8 @@ from memory_fabric.core.key_ports import KeyPlace
 class FileRootKeys:
     """32 random bytes in ``keys/root.key``."""
 
+    closes_copies = False
+
     def __init__(self, place: KeyPlace) -> None:
         place.check_settings("file", ())
         self._files = RootFiles(place.folder, "key")

@@ -39,6 +39,8 @@ _MOST_KIB, _MOST_ITERATIONS, _MOST_LANES = 1 << 20, 16, 16
 class PassphraseRootKeys:
     """The passphrase comes from the file that ``site.toml`` names, or from whoever can be asked."""
 
+    closes_copies = False
+
     def __init__(self, place: KeyPlace) -> None:
         place.check_settings("passphrase", ("file",))
         self._place = place

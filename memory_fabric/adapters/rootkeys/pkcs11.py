@@ -33,6 +33,8 @@ class TokenRootKeys:
             ``hsm-token-missing``, ``hsm-pin-wrong``, ``hsm-locked``, ``hsm-failed``.
     """
 
+    closes_copies = True
+
     def __init__(self, place: KeyPlace) -> None:
         place.check_settings("pkcs11", ("module", "token", "pin_file"))
         for name in ("module", "token"):
