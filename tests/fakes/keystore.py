@@ -47,7 +47,7 @@ class MemoryKeyProvider:
     def unwrap(self, wrapped: bytes, context: bytes) -> bytes:
         try:
             return self._cipher.decrypt(wrapped[:12], wrapped[12:], context)
-        except InvalidTag:
+        except (InvalidTag, ValueError):
             raise HomeError("root-key-wrong", "Another root key.") from None
 
 
