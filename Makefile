@@ -25,7 +25,7 @@ MODEL  := $(VENV)/.model
 PEERS  := $(VENV)/.peers
 
 # Of Debian. Tests say clearly what they skip where one is missing.
-SYSTEM_PACKAGES := softhsm2
+SYSTEM_PACKAGES := e2fsprogs mount softhsm2
 
 # Where sites look for exported models.
 MODELS ?= $(or $(MEMORY_FABRIC_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/memory-fabric/models)
@@ -41,6 +41,12 @@ help: ## print this list
 
 setup: $(DEV) ## install Memory Fabric and its tools into .venv
 	@echo 'Ready: $(BIN)/memory-fabric --help'
+
+system-packages: ## install the Debian packages that some tests need (as root, with apt)
+	@if dpkg --status $(PACKAGES) > /dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); \
+	else echo 'Tests that need $(PACKAGES) are skipped: installing them takes root and apt.'; fi
 
 demo: $(BASE) ## the whole story on this machine: sites in four countries
 	@$(BIN)/memory-fabric demo $(ARGS)

@@ -103,6 +103,7 @@ class Scene:
         for left in (self.home, self.backups):
             shutil.rmtree(left, ignore_errors=True)
         shutil.copytree(self._kept, self.home)
+        self.backups.mkdir()
 
 
 def memory(text: str, *subjects: str, **fields: Any) -> dict[str, Any]:
@@ -188,6 +189,16 @@ def _scrubbed(actor: Actor, scene: Scene) -> None:
         assert not any(blob in content for blob in scene.erased), file
 
 
+def _rotated(actor: Actor, scene: Scene) -> None:
+    assert ask(actor, "keys_status")["to_destroy"] == []
+    left = {file.name for file in (scene.home / "keys").iterdir()}
+    assert left == {"keyring.db", "ledger.checkpoint", "root.key"}
+
+
+def _escrow(actor: Actor, scene: Scene) -> object:
+    return ask(actor, "keys_escrow", file=str(scene.backups / "escrow"))
+
+
 def _declare(actor: Actor, scene: Scene) -> object:
     return ask(actor, "app_add", name="ward", purposes=["care"])
 
@@ -220,6 +231,27 @@ ACTS = {
         Act("forget one", _forget_one, lambda scene: scene.before - {scene.one}),
         Act("tidy", lambda actor, _: actor.do("tidy"), _same),
         Act("recall", lambda actor, scene: actor.do("recalled", query=scene.kept), _same),
+        Act(
+            "rotate epoch",
+            lambda actor, _: ask(actor, "keys_rotate", epoch=True),
+            _same,
+            then=_rotated,
+        ),
+        Act(
+            "rotate root",
+            lambda actor, _: ask(actor, "keys_rotate", root=True),
+            _same,
+            then=_rotated,
+        ),
+        Act(
+            "open after a cut rotation",
+            _open,
+            _same,
+            True,
+            ("rotate root", RECORDED),
+            then=_rotated,
+        ),
+        Act("escrow", _escrow, _same),
         Act("app add", _declare, _same),
         Act("rotate root", lambda actor, _: ask(actor, "keys_rotate", root=True), _same),
         Act("rotate epoch", lambda actor, _: ask(actor, "keys_rotate", epoch=True), _same),

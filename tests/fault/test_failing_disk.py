@@ -95,6 +95,11 @@ FOUND = [
     # Lance does not notice, and commits a file without its end; once it was called damage.
     ("remember", "write stack/data/.tmp*", 2),
     ("scrub", "write stack/data/.tmp*", 2),
+    # The key was in the file and not in the ring: the next act made a second one for its subject.
+    ("remember", "fsync keys", 2),
+    # The old root key was overwritten and stayed, in the way of the next one.
+    ("rotate root", "unlink keys/root.key", 1),
+    ("rotate root", "rename keys/root.key", 1),
     # The stack was ahead of the ledger, and the next reading called that an altered record.
     ("label set", "write ledger.db-wal", 1),
 ]

@@ -96,6 +96,23 @@ POINTS = {
         "rename backups/manifests/*.json",
     ],
     "back up again": ["rename backups/manifests/*.json"],
+    "rotate epoch": [
+        "write keys/keyring.next",
+        "link keys/keyring.last",
+        "rename keys/keyring.db",
+        "write keys/keyring.last",
+        "unlink keys/keyring.last",
+    ],
+    "rotate root": [
+        "create keys/root.next.key",
+        "fsync ledger.db-wal",
+        "write keys/keyring.db (last)",
+        "write keys/root.key",
+        "unlink keys/root.key",
+        "rename keys/root.key",
+    ],
+    "open after a cut rotation": ["write keys/root.next.key", "unlink keys/root.next.key"],
+    "escrow": ["rename backups/escrow", "write keys/keyring.db"],
     "recall": ["write ledger.db-wal", "fsync ledger.db-wal", "write keys/ledger.checkpoint"],
     "app add": ["fsync ledger.db-wal"],
     "rotate root": [

@@ -71,9 +71,12 @@ class Story:
 
     def begin(self, actor: Actor) -> State:
         """Ask for a next act; what is visible once it is done."""
-        act = self.chance.choice(["remember", "remember", "remember", "label", "forget", "recall"])
+        act = self.chance.choice([*["remember"] * 3, "label", "forget", "recall", "rotate"])
         if act == "remember" or len(self.seen) < 3:
             return self._remember(actor)
+        if act == "rotate":
+            _begin(actor, "keys_rotate", epoch=True, root=self.chance.random() < 0.5)
+            return frozenset(self.seen)
         name, subject = self.seen[self.chance.choice(sorted(self.seen))]
         if act == "recall":
             actor.begin("recalled", query="Tulip")
