@@ -42,15 +42,26 @@ def sync(path: Path) -> None:
 
 
 def supersede(path: Path, content: bytes) -> None:
-    """``replace_file``, durably, and then overwrite the bytes of the file that stood there."""
-    old = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC) if path.exists() else None
+    """``replace_file``, durably, and then overwrite the bytes of the file that stood there.
+
+    Raises:
+        InputError: ``file-unwritable``.
+    """
     try:
-        replace_file(path, content, durable=True)
-        if old is not None:
-            _overwrite(old)
-    finally:
-        if old is not None:
-            os.close(old)
+        old = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC) if path.exists() else None
+        try:
+            replace_file(path, content, durable=True)
+            if old is not None:
+                _overwrite(old)
+        finally:
+            if old is not None:
+                os.close(old)
+    except OSError as error:
+        raise InputError(
+            "file-unwritable",
+            f"The file cannot be written ({error.strerror}).",
+            "Make sure that the disk has room and works, or name another file.",
+        ) from None
 
 
 def refuse_other(path: Path, magic: bytes) -> None:
