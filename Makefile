@@ -42,12 +42,6 @@ help: ## print this list
 setup: $(DEV) ## install Memory Fabric and its tools into .venv
 	@echo 'Ready: $(BIN)/memory-fabric --help'
 
-system-packages: ## install the Debian packages that some tests need (as root, with apt)
-	@if dpkg --status $(PACKAGES) > /dev/null 2>&1; then :; \
-	elif [ "$$(id -u)" = 0 ] && command -v apt-get > /dev/null; then \
-	    apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); \
-	else echo 'Tests that need $(PACKAGES) are skipped: installing them takes root and apt.'; fi
-
 demo: $(BASE) ## the whole story on this machine: sites in four countries
 	@$(BIN)/memory-fabric demo $(ARGS)
 
@@ -76,7 +70,7 @@ format: $(DEV) ## mend what ruff can mend
 bench: $(BASE) $(PEERS) ## the sealed stack beside plaintext stores, as ratios (ARGS=--quick)
 	@$(BIN)/python examples/benchmarks/run.py $(ARGS)
 
-system-packages: ## install what tests take from Debian, as root: SoftHSM2, for root keys in a token
+system-packages: ## install what tests take from Debian, as root: file systems, a token
 	@dpkg -s $(SYSTEM_PACKAGES) >/dev/null 2>&1 || { apt-get update -qq && \
 	    apt-get install -y -qq --no-install-recommends $(SYSTEM_PACKAGES); }
 
