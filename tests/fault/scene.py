@@ -189,6 +189,14 @@ def _scrubbed(actor: Actor, scene: Scene) -> None:
         assert not any(blob in content for blob in scene.erased), file
 
 
+def _rotate_root(actor: Actor, scene: Scene) -> object:
+    return ask(actor, "keys_rotate", root=True)
+
+
+def _rotate_epoch(actor: Actor, scene: Scene) -> object:
+    return ask(actor, "keys_rotate", epoch=True)
+
+
 def _rotated(actor: Actor, scene: Scene) -> None:
     assert ask(actor, "keys_status")["to_destroy"] == []
     left = {file.name for file in (scene.home / "keys").iterdir()}
@@ -220,6 +228,8 @@ RECORDED = "fsync ledger.db-wal"
 TOLD = "write keys/ledger.checkpoint"
 """The step after it."""
 
+ROTATING = ("rotate root", RECORDED)
+
 ACTS = {
     act.name: act
     for act in (
@@ -231,30 +241,11 @@ ACTS = {
         Act("forget one", _forget_one, lambda scene: scene.before - {scene.one}),
         Act("tidy", lambda actor, _: actor.do("tidy"), _same),
         Act("recall", lambda actor, scene: actor.do("recalled", query=scene.kept), _same),
-        Act(
-            "rotate epoch",
-            lambda actor, _: ask(actor, "keys_rotate", epoch=True),
-            _same,
-            then=_rotated,
-        ),
-        Act(
-            "rotate root",
-            lambda actor, _: ask(actor, "keys_rotate", root=True),
-            _same,
-            then=_rotated,
-        ),
-        Act(
-            "open after a cut rotation",
-            _open,
-            _same,
-            True,
-            ("rotate root", RECORDED),
-            then=_rotated,
-        ),
+        Act("rotate root", _rotate_root, _same, then=_rotated),
+        Act("rotate epoch", _rotate_epoch, _same, then=_rotated),
+        Act("open after a cut rotation", _open, _same, True, ROTATING, then=_rotated),
         Act("escrow", _escrow, _same),
         Act("app add", _declare, _same),
-        Act("rotate root", lambda actor, _: ask(actor, "keys_rotate", root=True), _same),
-        Act("rotate epoch", lambda actor, _: ask(actor, "keys_rotate", epoch=True), _same),
         Act("close", lambda actor, _: actor.do("shut"), _same),
         Act("open", _open, _same, True),
         Act(
