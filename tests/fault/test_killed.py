@@ -67,7 +67,7 @@ POINTS = {
         "unlink stack/data/*.lance",
         "unlink stack/_deletions/*",
         "unlink stack/_versions/*.manifest",
-        "write keys/keyring.db",
+        "rename keys/keyring.db",
         "truncate ledger.db",
         "truncate ledger.db-wal",
         "fsync ledger.db-wal (last)",
