@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -102,3 +103,32 @@ def test_an_interrupted_leader_leaves_nobody_waiting() -> None:
     with pytest.raises(KeyboardInterrupt):
         group.do(1, work)
     assert group.do(2, lambda items: list(items)) == 2
+
+
+def test_who_stops_waiting_holds_up_nobody() -> None:
+    group: Group[int, int] = Group()
+    begun, go = threading.Event(), threading.Event()
+
+    def slow(items: Sequence[int]) -> list[int]:
+        begun.set()
+        go.wait(10)
+        return list(items)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            leader = pool.submit(group.do, 1, slow)
+            begun.wait(10)
+            me = threading.get_ident(), signal.SIGUSR1
+            threading.Timer(0.05, signal.pthread_kill, me).start()
+            with pytest.raises(KeyboardInterrupt):
+                group.do(2, slow)
+            later = pool.submit(group.do, 3, slow)
+            go.set()
+            assert [leader.result(10), later.result(10)] == [1, 3]
+            assert group.do(4, slow) == 4
+    finally:
+        signal.signal(signal.SIGUSR1, before)
