@@ -351,6 +351,26 @@ def test_a_running_site_serves_no_older_version_of_a_record(path: Path, intact: 
         assert ask(home, "verify_site")["damaged"]
 
 
+def test_a_running_site_shows_no_record_that_lies_in_another_s_place(path: Path) -> None:
+    """A record is read by its place in a file; what stands there must be the record."""
+    with reopened(path) as home:
+        data = path / "stack" / "memories.lance" / "data"
+        written = []
+        for number in (41, 42):
+            before = set(data.iterdir())
+            remember(home, f"Flower {number} grows in the garden of plot {number}.", f"P{number}")
+            written += set(data.iterdir()) - before
+        first, second = written
+        contents = first.read_bytes(), second.read_bytes()
+        assert len(contents[0]) == len(contents[1])
+        for file, content in zip(written, reversed(contents), strict=True):
+            file.write_bytes(content)
+        with pytest.raises(IntegrityViolated) as seen:
+            recalled(home, QUERY, subject="P41")
+        assert seen.value.code == "record-damaged"
+        assert recalled(home, QUERY, subject="P7")["results"]
+
+
 # --- any byte -----------------------------------------------------------------------------------
 
 
