@@ -46,9 +46,6 @@ class Kind(IntEnum):
     DESTROYED = 3
 
 
-_DESTROYED = bytes([Kind.DESTROYED])
-
-
 @dataclass(frozen=True, repr=False, slots=True)
 class HeldKey:
     """A key in use. Its repr names neither key nor subject.
@@ -176,11 +173,12 @@ class KeyTable:
 
     def pack(self, start: int, stop: int, without: Collection[int] = ()) -> bytes:
         """The bytes of a stretch of places, those of ``without`` as tombstones already."""
-        buried = {place - start for place in without}
-        buried |= {at for at, kind in enumerate(self._kinds[start:stop]) if kind == _DESTROYED[0]}
+        kinds, buried = self._kinds[start:stop], {place - start for place in without}
+        if Kind.DESTROYED in kinds:
+            buried |= {at for at, kind in enumerate(kinds) if kind == Kind.DESTROYED}
         ends = np.array(self._ends[start : stop + 1], np.uint64)
         names = self._names[ends[0] : ends[-1]]
-        kinds, ids = self._kinds[start:stop], self._ids[start * ID_BYTES : stop * ID_BYTES]
+        ids = self._ids[start * ID_BYTES : stop * ID_BYTES]
         keys = self._keys[start * KEY_BYTES : stop * KEY_BYTES]
         tags = self._tags[start * _WORD : stop * _WORD]
         if buried:

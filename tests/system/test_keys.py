@@ -9,7 +9,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from functools import partial
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,6 @@ from memory_fabric.adapters import rootkeys
 from memory_fabric.adapters.rootkeys import GROUP
 from memory_fabric.adapters.rootkeys.file import FileRootKeys
 from memory_fabric.core.errors import HomeError
-from memory_fabric.wiring.kept_keys import keys_in_escrow
-from memory_fabric.wiring.restore import restore_home
 from tests.fakes.token import PIN, token
 from tests.system.homes import ask, cli, listed, remember, reopened, site
 
@@ -171,7 +168,11 @@ class TestEscrow:
         key = cli(path, "keys", "escrow", str(file)).json["key"]
         shutil.rmtree(path)
         again = tmp_path / "again"
-        restore_home(again, backups, partial(keys_in_escrow, file, key), "root")
+        written = tmp_path / "written down"
+        written.write_text(key)
+        words = ("backup", "restore", str(backups), "--escrow", str(file))
+        with written.open() as held:
+            assert cli(again, "--passphrase-fd", str(held.fileno()), *words).json["erased"] == 1
         with reopened(again) as home:
             assert list(listed(home).values()) == ["Ada likes tea."]
             remember(home, "Cy likes rum.", "Cy")
