@@ -78,7 +78,7 @@ class LanceDB(Side):
         query = query.distance_type("dot").nprobes(probes).refine_factor(refine)
         if share != 1.0:
             query = query.where(self._permitted[share], prefilter=True)
-        return _ids(query.select(["id", "_distance"] if kind == "vector" else ["id", "text"]))
+        return _ids(query.select(["id", "_distance"] if kind == "vector" else ["id"]))
 
     def open(self) -> dict[str, float]:
         """Open the table anew and answer a first search; seconds."""
