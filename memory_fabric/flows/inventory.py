@@ -38,7 +38,8 @@ class Inventory:
         """From ids end to end and the versions of some; those of others are left aside, and what
         has none there is in its first.
         """
-        ids = np.unique(np.frombuffer(rids, _RID))
+        ids = np.sort(np.frombuffer(rids, _RID))  # np.unique takes five times as long
+        ids = ids[np.append(ids[1:] != ids[:-1], True)[: len(ids)]]
         inventory = cls(ids, np.ones(len(ids), np.int64))
         if changed:
             wanted = np.frombuffer(b"".join(changed), _RID)
