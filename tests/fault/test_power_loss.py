@@ -17,7 +17,7 @@ import pytest
 
 from tests.fault import power
 from tests.fault.actors import Actor, Broke
-from tests.fault.scene import New, State, memory, survey, word
+from tests.fault.scene import New, State, ask, memory, survey, word
 
 pytestmark = pytest.mark.skipif(
     power.unsupported() is not None, reason=f"no power loss here: {power.unsupported()}"
@@ -166,4 +166,7 @@ def test_a_new_home_outlives_power_loss(
         power.cut(image, copy, actor, at / "other" if neighbour else None)
     with power.mounted(copy, at):
         assert survey(new, at / "fra-1") == frozenset()
+        with new() as actor:
+            actor.do("open", home=str(at / "fra-1"))
+            assert ask(actor, "status")["bundle"]["crossing"]
     shutil.rmtree(at)
