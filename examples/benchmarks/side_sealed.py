@@ -74,6 +74,11 @@ def label_class(number: int) -> LabelClass:
 LABEL_CLASSES = [label_class(number) for number in range(CLASSES)]
 PURPOSES = {1.0: "care", 0.5: "research", 0.01: "fraud"}
 """What to ask for so that policy permits this share of the classes."""
+STATES = {
+    share: frozenset(ClassState(item) for item in LABEL_CLASSES[:: round(1 / share)])
+    for share in PURPOSES
+}
+"""The same classes as the search copy is handed them: one set, kept with the cached decisions."""
 
 
 class Sealed(Side):
@@ -118,7 +123,7 @@ class Sealed(Side):
         corpus, node = self.corpus, self.home.node
         text = None if kind == "vector" else corpus.questions[number]
         vector = None if kind == "text" else corpus.asked[number].tobytes()
-        scope = Scope(TENANT, _states(share), None, node.clock.now())
+        scope = Scope(TENANT, STATES[share], None, node.clock.now())
         return [hit.rid for hit in node.copy.search(text, vector, scope, TOP)]
 
     def numbers(self, found: list[Any]) -> list[int]:
@@ -343,17 +348,6 @@ class Sealed(Side):
         if hasattr(self, "home"):
             self.home.served = False
             self.home.close()
-
-
-def _states(share: float) -> frozenset[ClassState]:
-    """What policy permits comes to the search copy as a set that was kept with the decision."""
-    return _STATES[share]
-
-
-_STATES = {
-    share: frozenset(ClassState(item) for item in LABEL_CLASSES[:: round(1 / share)])
-    for share in PURPOSES
-}
 
 
 @contextmanager
