@@ -118,6 +118,21 @@ def test_both_doors_give_the_same_answer(start: Start) -> None:
     assert site.warning is None
 
 
+def test_keys_change_while_the_site_is_served(start: Start, tmp_path: Path) -> None:
+    site, file = start(), tmp_path / "keys.escrow"
+    names = {remember(site, "Likes tea after six")}
+    assert site.local("keys_rotate", root=True, epoch=True)["epoch"] == 2
+    names.add(remember(site, "Likes tea at noon", "bert"))
+    site.local("keys_escrow", file=str(file))
+    assert site.local("keys_status")["escrow"]["state"] == "current"
+    site.end(signal.SIGKILL)
+    again = start()
+    found = again.local("search", query="tea", purpose="care", all_subjects=True)
+    assert {item["id"] for item in found["results"]} == names
+    assert again.local("keys_status")["epoch"]["number"] == 2
+    assert file.exists()
+
+
 def test_errors_on_the_socket_are_those_of_an_open_home(start: Start) -> None:
     site = start()
     name = remember(site, "Held")

@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from memory_fabric.adapters import rootkeys
 from memory_fabric.adapters.rootkeys import GROUP
 from memory_fabric.adapters.rootkeys.file import FileRootKeys
-from memory_fabric.core.errors import HomeError
+from memory_fabric.core.errors import HomeError, Unavailable
 from tests.fakes.token import PIN, token
 from tests.system.homes import ask, cli, listed, remember, reopened, site
 
@@ -325,3 +325,27 @@ class TestOtherRootKeys:
         assert cli(path, "keys", "rotate", "--to", "vault").code == 0
         assert status(path)["root"]["provider"] == "vault"
         assert not list((path / "keys").glob("root*"))
+
+
+def test_nothing_of_it_happens_without_its_receipt(path: Path, tmp_path: Path) -> None:
+    def disk_full(*_: object, **__: object) -> NoReturn:
+        raise Unavailable("ledger-unwritable", "The disk is full.", "Make room.")
+
+    file, key = tmp_path / "keys.escrow", (path / "keys" / "root.key").read_bytes()
+    with reopened(path) as home:
+        commit = home.node.ledger.commit
+        home.node.ledger.commit = disk_full
+        for asked in (
+            lambda: ask(home, "keys_escrow", file=str(file)),
+            lambda: ask(home, "keys_rotate", root=True, epoch=True),
+        ):
+            with pytest.raises(Unavailable):
+                asked()
+        assert not file.exists()
+        assert [item.name for item in (path / "keys").glob("root*")] == ["root.key"]
+        assert (path / "keys" / "root.key").read_bytes() == key
+        assert home.node.keyring.epoch == 1
+        assert ask(home, "keys_status")["escrow"]["state"] == "none"
+        home.node.ledger.commit = commit
+        assert ask(home, "keys_rotate", root=True)["epoch"] == 1
+    assert cli(path, "site", "verify").code == 0
