@@ -34,12 +34,19 @@ class HomeLock:
             wait: seconds to wait for the present holder, so that short calls queue up.
 
         Raises:
-            HomeError: ``home-busy``, naming the process that holds it.
+            HomeError: ``home-busy``, naming the process that holds it; ``home-unwritable``.
         """
         if self._descriptor is not None:
             raise RuntimeError("this lock is held already")
-        self._path.parent.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise HomeError(
+                "home-unwritable",
+                f"The home cannot be written ({error.strerror}).",
+                "Make sure that its disk has room and works, and that it is yours.",
+            ) from None
         try:
             self._take(descriptor, wait)
         except BaseException:
@@ -65,8 +72,9 @@ class HomeLock:
                 if time.monotonic() >= deadline:
                     raise self._busy(descriptor) from None
                 time.sleep(_PAUSE)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
+        with suppress(OSError):  # as in ``release``
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, b"%d\n" % os.getpid(), 0)
 
     def _busy(self, descriptor: int) -> HomeError:
         holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()

@@ -100,6 +100,8 @@ FOUND = [
     # The old root key was overwritten and stayed, in the way of the next one.
     ("rotate root", "unlink keys/root.key", 1),
     ("rotate root", "rename keys/root.key", 1),
+    # A traceback was all that a full disk gave whoever opened the home.
+    ("open", "create run/lock", 1),
     # The stack was ahead of the ledger, and the next reading called that an altered record.
     ("label set", "write ledger.db-wal", 1),
 ]
