@@ -44,7 +44,7 @@ class Chroma(Side):
         return seconds(run)
 
     def ladder(self, share: float) -> list[Any]:
-        return [16, 32, 64, 128, 256] if share == 1.0 else [64]
+        return [10, 16, 32, 64, 128, 256] if share == 1.0 else [64]
 
     def use(self, setting: Any) -> None:
         """A collection that is open goes on with the width that it was opened with."""

@@ -80,7 +80,8 @@ class Qdrant(Side):
         return seconds(run)
 
     def ladder(self, share: float) -> list[Any]:
-        return [(width, codes) for codes in (False, True) for width in (24, 48, 96, 192, 384)]
+        widths = (10, 16, 24, 48, 96, 192, 384)
+        return [(width, codes) for codes in (False, True) for width in widths]
 
     def find(self, kind: str, number: int, share: float) -> list[Any]:
         width, codes = self.setting
