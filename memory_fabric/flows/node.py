@@ -17,12 +17,12 @@ from memory_fabric.core.errors import Denied, InputError, MemoryFabricError, Not
 from memory_fabric.core.grouping import Group
 from memory_fabric.core.labels import ClassState, Label, LabelClass
 from memory_fabric.core.lease import Lease, lease_digests
+from memory_fabric.core.ledger_ports import Ledger
 from memory_fabric.core.memory import subject_name
 from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import (
     Clock,
-    Ledger,
     SearchCopy,
     SnapshotStore,
     Stack,

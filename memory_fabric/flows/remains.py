@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from memory_fabric.core.ports import Ledger
+from memory_fabric.core.ledger_ports import Ledger
 from memory_fabric.core.receipt import Committed, Outcome
 
 SCRUB = "scrub"

@@ -11,8 +11,8 @@ from typing import Any
 from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import InputError, NotFound
+from memory_fabric.core.ledger_ports import App
 from memory_fabric.core.places import check_name
-from memory_fabric.core.ports import App
 from memory_fabric.core.receipt import Checkpoint, Outcome
 from memory_fabric.flows import (
     explain,

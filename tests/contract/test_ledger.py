@@ -18,9 +18,9 @@ from memory_fabric.core.access import Form, Plan, Requester, Role
 from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
 from memory_fabric.core.labels import Consent, DataClass, LabelClass
 from memory_fabric.core.lease import Lease, LeasedRow, LeaseState, lease_digests
+from memory_fabric.core.ledger_ports import App, Ledger
 from memory_fabric.core.merkle import leaf_hash, root_from_inclusion
 from memory_fabric.core.places import Region
-from memory_fabric.core.ports import App, Ledger
 from memory_fabric.core.receipt import Commit, Outcome, Receipt
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry
 from tests.fakes.ledger import MemoryLedger

@@ -9,8 +9,8 @@ from typing import Any
 
 from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
 from memory_fabric.core.lease import Lease
+from memory_fabric.core.ledger_ports import App, InclusionProof
 from memory_fabric.core.merkle import Tree
-from memory_fabric.core.ports import App, InclusionProof
 from memory_fabric.core.receipt import (
     Checkpoint,
     Commit,

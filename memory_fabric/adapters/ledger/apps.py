@@ -15,7 +15,7 @@ from memory_fabric.adapters.signatures import is_signed
 from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.canonical import canonical
 from memory_fabric.core.errors import InputError
-from memory_fabric.core.ports import App
+from memory_fabric.core.ledger_ports import App
 
 _COLUMNS = (APP.c.name, APP.c.key_id, APP.c.body, APP.c.signature)
 

@@ -28,8 +28,8 @@ from memory_fabric.adapters.signatures import is_signed
 from memory_fabric.core.errors import HomeError, InputError, NotFound, Unavailable
 from memory_fabric.core.grouping import Group
 from memory_fabric.core.lease import Lease
+from memory_fabric.core.ledger_ports import App, InclusionProof
 from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
-from memory_fabric.core.ports import App, InclusionProof
 from memory_fabric.core.receipt import (
     Checkpoint,
     Commit,

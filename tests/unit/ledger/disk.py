@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.core.access import Requester, Role
-from memory_fabric.core.ports import App
+from memory_fabric.core.ledger_ports import App
 from memory_fabric.core.receipt import Outcome, Receipt
 from memory_fabric.core.records import CatalogChange, CatalogEntry, Damage
 

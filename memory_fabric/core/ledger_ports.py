@@ -1,0 +1,142 @@
+"""The ledger as flows know it: receipts in a signed log, the catalog of records, leases, apps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from memory_fabric.core.access import Requester
+from memory_fabric.core.lease import Lease
+from memory_fabric.core.receipt import Checkpoint, Commit, Committed, Receipt
+from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
+
+
+@dataclass(frozen=True)
+class App:
+    """An API key's record. ``key_hash`` is SHA-256 of the secret, which is not kept."""
+
+    name: str
+    key_id: str
+    key_hash: str
+    requester: Requester
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class InclusionProof:
+    """That a receipt stands in the log: verify with ``merkle.root_from_inclusion``."""
+
+    index: int
+    leaf: bytes
+    path: tuple[bytes, ...]
+    checkpoint: Checkpoint
+
+
+class Ledger(Protocol):
+    """Receipts, catalog and apps. ``commit`` returns only when all is on stable storage; those
+    that come at once share a transaction, and an act that cannot be committed fails alone.
+    """
+
+    def commit(
+        self,
+        receipt: Receipt,
+        change: CatalogChange | None = None,
+        leases: Sequence[Lease] = (),
+    ) -> Committed:
+        """Append a receipt, apply the change to the catalog, put the leases in the place of those
+        with their ids, sign the new root: one transaction.
+
+        The receipt's ``facts["leases"]`` are the leases' digests, so that the log accounts for
+        each of their states.
+
+        Raises:
+            IntegrityViolated: the log on disk is behind the last checkpoint.
+            Unavailable: ``ledger-unwritable``; nothing was committed.
+        """
+        ...
+
+    def commit_all(self, commits: Sequence[Commit]) -> list[Committed]:
+        """``commit`` for several acts in one transaction, in order: all of them or none.
+
+        Raises:
+            As ``commit`` does.
+        """
+        ...
+
+    def checkpoint(self) -> Checkpoint:
+        """The newest signed root."""
+        ...
+
+    def receipt(self, receipt_id: str) -> Mapping[str, Any]:
+        """A receipt as JSON with its ``index``, or ``NotFound`` (``receipt-unknown``)."""
+        ...
+
+    def receipts(
+        self, before: int | None, limit: int, act: str | None = None, outcome: str | None = None
+    ) -> list[Mapping[str, Any]]:
+        """Receipts, newest first, with ``index`` smaller than ``before``."""
+        ...
+
+    def proof(self, receipt_id: str) -> InclusionProof:
+        """Audit path of a receipt against the newest checkpoint."""
+        ...
+
+    def catalog(self) -> Iterator[CatalogEntry]:
+        """The records that must stand in the stack now, each in its last version."""
+        ...
+
+    def changes(self, size: int, root: bytes) -> CatalogChanges | None:
+        """What the catalog holds beyond the first ``size`` receipts, each later one accounted for;
+        ``None`` where the log does not begin with receipts of this root.
+        """
+        ...
+
+    def verify(self) -> list[Damage]:
+        """Read the whole log and catalog against their hashes and signatures."""
+        ...
+
+    def consistency(self, size: int, root: bytes) -> tuple[bytes, ...] | None:
+        """The path that shows that the log goes on from the tree with this size and root (RFC 9162,
+        2.1.4.1); ``None`` where it does not.
+        """
+        ...
+
+    def copy_to(self, path: Path) -> tuple[Checkpoint, list[CatalogEntry]]:
+        """A copy of the whole ledger as one new file, for a backup; its checkpoint, and the records
+        that it names.
+
+        Raises:
+            Unavailable: ``ledger-unreadable``, ``ledger-not-a-file`` (a server copies itself).
+        """
+        ...
+
+    def leases(self, *, origin: str | None = None, destination: str | None = None) -> list[Lease]:
+        """Leases in their newest state, in the order of their making; both ends keep theirs."""
+        ...
+
+    def scrub(self) -> None:
+        """Leave no byte on the disk that stands in no table: journals are emptied.
+
+        Raises:
+            Unavailable: ``ledger-unwritable``.
+        """
+        ...
+
+    def add_app(self, app: App) -> None:
+        """Store an app, or ``InputError`` (``app-exists``)."""
+        ...
+
+    def remove_app(self, name: str) -> None:
+        """Forget an app, so that its key opens nothing; unknown names are ignored."""
+        ...
+
+    def app(self, key_id: str) -> App | None:
+        """The app with this key id."""
+        ...
+
+    def apps(self) -> list[App]:
+        """All apps by name."""
+        ...
