@@ -107,6 +107,12 @@ FOUND = [
 ]
 
 
+def test_a_full_disk_at_opening_is_no_damaged_ledger(new: New, scene: Scene) -> None:
+    """SQLite calls it a locking protocol that failed, when it cannot make the journal's index."""
+    act = ACTS["open after a cut remember"]
+    failing(new, scene, act, "create ledger.db-wal", 1, onwards=True)
+
+
 @pytest.mark.parametrize(("name", "step", "nth"), FOUND)
 def test_a_step_whose_failure_once_did_harm(
     new: New, scene: Scene, name: str, step: str, nth: int
