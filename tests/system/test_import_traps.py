@@ -61,7 +61,8 @@ def test_a_bad_row_is_told_by_its_line_and_the_rest_goes_in(
     home: Path, tmp_path: Path, line: str
 ) -> None:
     source = tmp_path / "rows.jsonl"
-    source.write_text(f"{line}\n{json.dumps(GOOD)}\n")
+    good = {**GOOD, "memory": f"Anna came by, {tmp_path.name}."}  # not what is there already
+    source.write_text(f"{line}\n{json.dumps(good)}\n")
     done = cli(home, "remember", "--from", str(source))
     assert done.code == 1
     assert done.json["remembered"] == 1
