@@ -15,20 +15,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from memory_fabric.adapters.files import replace_file, sync
+from memory_fabric.adapters.sealed_columns import SCHEMA, from_columns, to_columns
 from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound, Unavailable
-from memory_fabric.core.records import RID_BYTES, SealedRecord
+from memory_fabric.core.records import SealedRecord
 
 PIECE_BYTES = 1 << 20
 """Length of the pieces that large files are kept in."""
 
-_SCHEMA = pa.schema(
-    [
-        pa.field("rid", pa.binary(RID_BYTES), nullable=False),
-        pa.field("version", pa.int64(), nullable=False),
-        pa.field("epoch", pa.int64(), nullable=False),
-        pa.field("blob", pa.large_binary(), nullable=False),
-    ]
-)
 _MARK = "memory-fabric-backup"
 _NUMBER_DIGITS = 8
 
@@ -147,15 +140,9 @@ class BackupFolder:
 
     def put_records(self, records: Sequence[SealedRecord]) -> str:
         """Keep sealed records as one object: an Arrow IPC stream."""
-        columns = [
-            pa.array([record.rid for record in records], pa.binary(RID_BYTES)),
-            pa.array([record.version for record in records], pa.int64()),
-            pa.array([record.epoch for record in records], pa.int64()),
-            pa.array([record.blob for record in records], pa.large_binary()),
-        ]
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, _SCHEMA) as writer:
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=_SCHEMA))
+        with pa.ipc.new_stream(sink, SCHEMA) as writer:
+            writer.write_table(to_columns(records))
         return self.put(sink.getvalue().to_pybytes())
 
     def get_records(self, name: str) -> list[SealedRecord]:
@@ -163,12 +150,11 @@ class BackupFolder:
         try:
             with pa.ipc.open_stream(self.get(name)) as reader:
                 table = reader.read_all()
-                if table.schema != _SCHEMA:
+                if table.schema != SCHEMA:
                     raise ValueError("other columns")
-                columns = [table.column(field.name).to_pylist() for field in _SCHEMA]
+                return from_columns(table)
         except (pa.ArrowException, ValueError):
             raise _damaged(self._object(name)) from None
-        return [SealedRecord(*values) for values in zip(*columns, strict=True)]
 
     def put_file(self, path: Path) -> list[str]:
         """Keep a file in pieces of one size."""

@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING
 os.environ.setdefault("RUST_LOG", "error")  # read once, when lancedb is loaded
 
 import lance
-import numpy as np
-import pyarrow as pa
 
 from memory_fabric.adapters.lance_compaction import FRAGMENT_ROWS, Compactor, Halt, never
 from memory_fabric.adapters.lance_files import (
@@ -23,8 +21,9 @@ from memory_fabric.adapters.lance_files import (
     step_over_torn,
 )
 from memory_fabric.adapters.lance_reading import RecordReader
+from memory_fabric.adapters.sealed_columns import SCHEMA, from_columns, to_columns
 from memory_fabric.core.errors import HomeError, IntegrityViolated, MemoryFabricError, Unavailable
-from memory_fabric.core.records import RID_BYTES, SealedRecord
+from memory_fabric.core.records import SealedRecord
 
 if TYPE_CHECKING:
     from lancedb.db import DBConnection
@@ -38,15 +37,7 @@ PRESSING = 2.0
 """Clutter that is not left to somebody else: whoever writes on clears it away."""
 _TIDY_THRESHOLD = 0.1  # removed rows of a fragment that merging takes along, which costs little
 
-_COLUMNS = ["rid", "version", "epoch", "blob"]
-_SCHEMA = pa.schema(
-    [
-        pa.field("rid", pa.binary(RID_BYTES), nullable=False),
-        pa.field("version", pa.int64(), nullable=False),
-        pa.field("epoch", pa.int64(), nullable=False),
-        pa.field("blob", pa.large_binary(), nullable=False),
-    ]
-)
+_COLUMNS = SCHEMA.names
 _SCAN_ROWS = 2048
 
 
@@ -117,7 +108,7 @@ class LanceStack:
                 "Open it, or choose another home.",
             )
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _connect(directory).create_table(TABLE, schema=_SCHEMA)
+        _connect(directory).create_table(TABLE, schema=SCHEMA)
         return cls(directory)
 
     def __len__(self) -> int:
@@ -144,9 +135,9 @@ class LanceStack:
                 if replacing:
                     merge = self._dataset.merge_insert("rid")
                     merge = merge.when_matched_update_all().when_not_matched_insert_all()
-                    merge.execute(_to_arrow(records))
+                    merge.execute(to_columns(records))
                 else:
-                    rows = _to_arrow(records)
+                    rows = to_columns(records)
                     self._dataset = lance.write_dataset(rows, self._dataset, mode="append")
             # Somebody else's hand in the table shows as a version between: then all is read.
             added_alone = not replacing and self.version == before + 1
@@ -190,7 +181,7 @@ class LanceStack:
         try:
             with self._reading():
                 for batch in dataset.to_batches(columns=_COLUMNS, batch_size=_SCAN_ROWS):
-                    yield _from_arrow(batch)
+                    yield from_columns(batch)
         finally:
             self._compactor.read()
 
@@ -317,27 +308,3 @@ def _at(addresses: Iterable[int]) -> str:
 
 def _where(rids: Iterable[bytes]) -> str:
     return "rid IN (" + ",".join(f"X'{rid.hex()}'" for rid in rids) + ")"
-
-
-def _to_arrow(records: Sequence[SealedRecord]) -> pa.Table:
-    """The records as columns, laid end to end: that takes half the time of handing over each."""
-    blobs = [record.blob for record in records]
-    ends = np.fromiter(map(len, blobs), np.int64, len(blobs)).cumsum()
-    columns = [
-        (b"".join([record.rid for record in records]),),
-        (np.fromiter((record.version for record in records), np.int64, len(records)),),
-        (np.fromiter((record.epoch for record in records), np.int64, len(records)),),
-        (np.concatenate([np.zeros(1, np.int64), ends]), b"".join(blobs)),
-    ]
-    arrays = [
-        pa.Array.from_buffers(
-            field.type, len(records), [None, *(pa.py_buffer(buffer) for buffer in buffers)]
-        )
-        for field, buffers in zip(_SCHEMA, columns, strict=True)
-    ]
-    return pa.table(arrays, schema=_SCHEMA)
-
-
-def _from_arrow(rows: pa.Table | pa.RecordBatch) -> list[SealedRecord]:
-    columns = (rows.column(name).to_pylist() for name in _COLUMNS)
-    return [SealedRecord(*values) for values in zip(*columns, strict=True)]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import shutil
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -12,7 +9,7 @@ from typing import Any
 
 from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.embedders import default_embedder
-from memory_fabric.adapters.files import replace_file, sync
+from memory_fabric.adapters.files import replace_file
 from memory_fabric.adapters.iso3166 import check_region
 from memory_fabric.adapters.keystore import SqliteKeyStore
 from memory_fabric.adapters.lance import LanceStack
@@ -20,7 +17,7 @@ from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.adapters.rootkeys import ProvidedRootKeys, nobody_to_ask
 from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.config import Settings, Tenant, new_document, starter_classes
-from memory_fabric.core.errors import HomeError, InputError
+from memory_fabric.core.errors import InputError
 from memory_fabric.core.key_ports import RootKey, RootKeys
 from memory_fabric.core.model_ports import Embedder
 from memory_fabric.core.places import Roster, Site, Tier, check_name
@@ -34,6 +31,7 @@ from memory_fabric.vault.identity import (
 )
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.rotation import new_root
+from memory_fabric.wiring.making import check_free, home_in_making
 from memory_fabric.wiring.paths import Paths, model_directory
 from memory_fabric.wiring.policies import install_policies, starter_policies
 
@@ -74,12 +72,7 @@ def create_home(
         InputError: ``region-unknown``, ``name-invalid``, ``tier-unknown``.
         PolicyInvalid: the bundle does not pass its checks.
     """
-    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-        raise HomeError(
-            "home-exists",
-            "There is something at this place already.",
-            "Choose another --home, or remove it if nothing in it is needed.",
-        )
+    check_free(path)
     if tier not in list(Tier):
         raise InputError("tier-unknown", "There is no such tier.", f"Use {', '.join(Tier)}.")
     if not tenants:
@@ -87,12 +80,8 @@ def create_home(
     place = check_region(region)
     for tenant in tenants:
         check_name(tenant, "tenant")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = Paths(path.parent / f".{path.name}.{secrets.token_hex(4)}.partial")
-    building.root.mkdir(mode=0o700)
-    try:
-        for part in (building.keys, building.policies.parent, building.lock.parent):
-            part.mkdir(mode=0o700)
+    with home_in_making(path) as building:
+        building.policies.parent.mkdir(mode=0o700)
         engine = install_policies(policies or starter_policies(), building)
         settings = Settings(
             site_id=check_name(site_id, "site"),
@@ -121,13 +110,6 @@ def create_home(
         except BaseException:
             roots.destroy(root)
             raise
-        if path.exists():
-            path.rmdir()
-        os.rename(building.root, path)
-        sync(path.parent)
-    except BaseException:
-        shutil.rmtree(building.root, ignore_errors=True)
-        raise
     return settings
 
 

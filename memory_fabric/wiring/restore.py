@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
-import secrets
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from memory_fabric.adapters.backup_folder import BackupFolder
-from memory_fabric.adapters.files import replace_file, sync
+from memory_fabric.adapters.files import replace_file
 from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.adapters.ledger.anchor import Anchor
 from memory_fabric.adapters.rootkeys import nobody_to_ask
 from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.backup import Manifest
-from memory_fabric.core.errors import HomeError, IntegrityViolated
+from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.flows import backup
 from memory_fabric.vault.identity import SIGNING_SECRET, Signer
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.wiring.backups import newest
 from memory_fabric.wiring.home import Home, open_home
+from memory_fabric.wiring.making import check_free, home_in_making
 from memory_fabric.wiring.paths import Paths
 
 OpenKeys = Callable[[Paths, str], Keyring]
@@ -71,31 +70,14 @@ def restore_home(
         NotFound: ``backup-unknown``.
         IntegrityViolated: ``backup-damaged``; nothing is left at ``path``.
     """
-    if path.is_symlink() or (path.exists() and (not path.is_dir() or any(path.iterdir()))):
-        raise HomeError(
-            "home-exists",
-            "There is something at this place already.",
-            "Choose another --home, or remove it if nothing in it is needed.",
-        )
+    check_free(path)
     store = BackupFolder(folder)
     asked = newest(store, folder, number)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = Paths(path.parent / f".{path.name}.{secrets.token_hex(4)}.partial")
-    building.root.mkdir(mode=0o700)
-    try:
-        for part in (building.keys, building.lock.parent):
-            part.mkdir(mode=0o700)
+    with home_in_making(path) as building:
         site = _site_named(store, asked)
         signer = Signer(keys(building, site).secret(SIGNING_SECRET))
         manifest = backup.read(store, asked, site, signer.public)
         _fill(building, store, manifest, signer, progress)
-        if path.exists():
-            path.rmdir()
-        os.rename(building.root, path)
-        sync(path.parent)
-    except BaseException:
-        shutil.rmtree(building.root, ignore_errors=True)
-        raise
     try:
         with open_home(path, load=False, ask=ask) as home:
             erased, receipt = backup.drop_erased(home.node, _operator(home, os_user), manifest)
