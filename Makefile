@@ -25,7 +25,7 @@ MODEL  := $(VENV)/.model
 PEERS  := $(VENV)/.peers
 
 # Of Debian. Tests say clearly what they skip where one is missing.
-SYSTEM_PACKAGES := e2fsprogs mount softhsm2
+SYSTEM_PACKAGES := chromium e2fsprogs mount softhsm2
 
 # Where sites look for exported models.
 MODELS ?= $(or $(MEMORY_FABRIC_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/memory-fabric/models)

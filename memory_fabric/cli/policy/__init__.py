@@ -1,0 +1,15 @@
+"""``policy``: the compliance officer's workbench, on plain files or on the installed bundle."""
+
+from __future__ import annotations
+
+import typer
+
+from memory_fabric.cli.policy.cases import run_cases
+from memory_fabric.cli.policy.check import check
+from memory_fabric.cli.policy.explain import explain
+
+commands = typer.Typer(help="The policy bundle.", no_args_is_help=True)
+
+commands.command("check")(check)
+commands.command("test")(run_cases)
+commands.command("explain")(explain)
