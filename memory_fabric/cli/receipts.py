@@ -19,12 +19,27 @@ def list_receipts(
     context: typer.Context,
     act: Annotated[str | None, typer.Option(help="Only this act, such as recall or erase.")] = None,
     outcome: Annotated[str | None, typer.Option(help="done, partly_withheld or denied.")] = None,
+    app: Annotated[str | None, typer.Option(help="Only what this app or user asked.")] = None,
+    purpose: Annotated[str | None, typer.Option(help="Only for this purpose.")] = None,
+    site: Annotated[str | None, typer.Option(help="Only those that name this site.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="Only what this rule allowed or refused.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="Words in names, rules and sites, or the start of an id.")
+    ] = None,
+    since: Annotated[str | None, typer.Option(help="From this moment on.")] = None,
+    until: Annotated[str | None, typer.Option(help="Before this moment.")] = None,
     limit: Annotated[int, typer.Option(help="So many, newest first.")] = 20,
     before: Annotated[int | None, typer.Option(help="Only those with a smaller index.")] = None,
 ) -> None:
     """The newest receipts."""
     run = session(context)
-    found = run.run("receipts_list", act=act, outcome=outcome, limit=limit, before=before)
+    found = run.run(
+        "receipts_list",
+        act=act, outcome=outcome, app=app, purpose=purpose, site=site, rule=rule, text=text,
+        since=since, until=until, limit=limit, before=before,
+    )  # fmt: skip
     if run.output.as_json:
         run.output.json(found)
         return

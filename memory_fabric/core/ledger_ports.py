@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from memory_fabric.core.access import Requester
 from memory_fabric.core.lease import Lease
 from memory_fabric.core.receipt import Checkpoint, Commit, Committed, Receipt
+from memory_fabric.core.receipt_search import ANY, Tally, Wanted
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
 
 
@@ -75,9 +76,13 @@ class Ledger(Protocol):
         ...
 
     def receipts(
-        self, before: int | None, limit: int, act: str | None = None, outcome: str | None = None
+        self, before: int | None, limit: int, wanted: Wanted = ANY
     ) -> list[Mapping[str, Any]]:
-        """Receipts, newest first, with ``index`` smaller than ``before``."""
+        """Those that are wanted, newest first, with ``index`` smaller than ``before``."""
+        ...
+
+    def tally(self, wanted: Wanted = ANY) -> list[Tally]:
+        """How many receipts are wanted, by what they are known by; in no order."""
         ...
 
     def proof(self, receipt_id: str) -> InclusionProof:

@@ -16,6 +16,7 @@ from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import ClassState, LabelClass
 from memory_fabric.core.places import Site
 from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.core.training import Task, UpdateFacts, update_refused
 from memory_fabric.flows import arrays, strangers
 from memory_fabric.flows.asking import Withheld
@@ -179,7 +180,7 @@ def classes_of(node: Node, run: str) -> frozenset[ClassState]:
     by_key = {item.key: item for item in node.settings.classes}
     states: set[ClassState] = set()
     before: int | None = None
-    while page := node.ledger.receipts(before, 500, act=TAKEN, outcome=Outcome.DONE):
+    while page := node.ledger.receipts(before, 500, Wanted(act=TAKEN, outcome=Outcome.DONE)):
         for receipt in page:
             if receipt["facts"].get("run") != run:
                 continue

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from memory_fabric.core.errors import IntegrityViolated
 from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.core.records import CatalogChange, SealedRecord
 from memory_fabric.flows.many import without_cycle_search
 from memory_fabric.flows.node import Node
@@ -140,7 +141,7 @@ def finish_erasures(node: Node) -> int:
     """Destroy keys that a recorded erasure names and a crash left; the number of them."""
     before: int | None = None
     left: list[bytes] = []
-    while page := node.ledger.receipts(before, 500, act="erase", outcome=Outcome.DONE):
+    while page := node.ledger.receipts(before, 500, Wanted(act="erase", outcome=Outcome.DONE)):
         for receipt in page:
             keys = [bytes.fromhex(key) for key in receipt["facts"].get("keys", ())]
             left += [key for key in keys if node.keyring.holds(key)]

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from memory_fabric.core.memory import Memory
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.flows.node import Node
 
 PARTICIPANTS = "subjects"
@@ -35,7 +36,7 @@ def runs_of(node: Node, tenant: str, subjects: Iterable[str], since: datetime) -
     marks = {_mark(node, tenant, name) for name in subjects if node.keyring.knows(tenant, name)}
     runs: set[str] = set()
     before: int | None = None
-    while marks and (page := node.ledger.receipts(before, _PAGE, act=_ACT)):
+    while marks and (page := node.ledger.receipts(before, _PAGE, Wanted(act=_ACT))):
         for receipt in page:
             if datetime.fromisoformat(receipt["at"]) < since:
                 return sorted(runs)

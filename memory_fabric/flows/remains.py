@@ -7,6 +7,7 @@ from datetime import datetime
 
 from memory_fabric.core.ledger_ports import Ledger
 from memory_fabric.core.receipt import Committed, Outcome
+from memory_fabric.core.receipt_search import Wanted
 
 SCRUB = "scrub"
 """The act that completes erasures, as receipts name it."""
@@ -38,12 +39,12 @@ def remains_of(committed: Committed) -> dict[str, Remains]:
 
 def remains_in(ledger: Ledger) -> dict[str, Remains]:
     """The erasures in the log that no scrub has completed, by their receipts' ids."""
-    newest = ledger.receipts(None, 1, act=SCRUB)
+    newest = ledger.receipts(None, 1, Wanted(act=SCRUB))
     through = newest[0]["facts"]["through"] if newest else -1
     found: dict[str, Remains] = {}
     for act in _REMOVING:
         before: int | None = None
-        while page := ledger.receipts(before, _PAGE, act=act, outcome=Outcome.DONE):
+        while page := ledger.receipts(before, _PAGE, Wanted(act=act, outcome=Outcome.DONE)):
             new = [receipt for receipt in page if receipt["index"] > through]
             for receipt in new:
                 if any(receipt["facts"].get(name) for name in _COUNTS):

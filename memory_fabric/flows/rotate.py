@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from memory_fabric.core.access import Requester
 from memory_fabric.core.errors import HomeError, MemoryFabricError
 from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.terms import ITSELF
 from memory_fabric.vault.rotation import new_root
@@ -105,7 +106,7 @@ def finish_rotation(node: Node) -> None:
     opens.
     """
     keyring = node.keyring
-    newest = node.ledger.receipts(None, 1, act=ACT, outcome=Outcome.DONE)
+    newest = node.ledger.receipts(None, 1, Wanted(act=ACT, outcome=Outcome.DONE))
     facts = newest[0]["facts"] if newest else {}
     with keyring.changing:
         keyring.rotation.resume(facts.get("root", ""))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.flows.node import Node, plans_json
 
 ITSELF = Requester("site", "", Role.OPERATOR)
@@ -23,6 +24,6 @@ def record_terms(node: Node) -> None:
         "plans": plans_json(node),
         "classes": [item.to_json() for item in node.settings.classes],
     }
-    newest = node.ledger.receipts(None, 1, act="terms")
+    newest = node.ledger.receipts(None, 1, Wanted(act="terms"))
     if not newest or any(newest[0]["request"].get(name) != value for name, value in terms.items()):
         node.commit("terms", ITSELF, Outcome.DONE, request=terms)

@@ -34,9 +34,11 @@ from memory_fabric.operations.memories import (
 )
 from memory_fabric.operations.receipts import (
     checkpoint,
+    erasures,
     receipt_proof,
     receipt_show,
     receipts_list,
+    receipts_tally,
     receipts_verify,
 )
 from memory_fabric.operations.shapes import Json
@@ -86,6 +88,7 @@ __all__ = [
     "classes_add",
     "classes_list",
     "context",
+    "erasures",
     "explain_policy",
     "export_run",
     "export_status",
@@ -118,6 +121,7 @@ __all__ = [
     "receipt_proof",
     "receipt_show",
     "receipts_list",
+    "receipts_tally",
     "receipts_verify",
     "run",
     "search",
@@ -132,8 +136,9 @@ OPERATIONS: Mapping[str, Operation] = {
     for operation in (
         app_add, app_list, app_remove, add, add_good, search, ask, context, get, page, forget,
         own_page, label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
-        receipts_list, receipt_show, receipt_proof, receipts_verify, checkpoint, grid_card,
-        grid_accept, grid_witness, export_run, export_status, export_take, lease_list, lease_recall,
+        receipts_list, receipts_tally, erasures, receipt_show, receipt_proof, receipts_verify,
+        checkpoint, grid_card, grid_accept, grid_witness,
+        export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
         backup_create, backup_check,

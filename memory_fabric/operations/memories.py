@@ -13,6 +13,7 @@ from memory_fabric.core.errors import (
     InputError,
     MemoryFabricError,
 )
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.flows import (
     erase_grid,
     memories,
@@ -239,7 +240,7 @@ def _bytes(home: Home, erased: Erased, finish: bool) -> Json:
     if erased.receipt in home.node.unscrubbed:
         by = (erased.at + WITHIN).isoformat() if home.served else None
         return {"gone": False, "by": by, "receipt": None}
-    newest = home.node.ledger.receipts(None, 1, act=SCRUB)
+    newest = home.node.ledger.receipts(None, 1, Wanted(act=SCRUB))
     completes = newest and erased.receipt in newest[0]["request"]["erasures"]
     return {"gone": True, "by": None, "receipt": newest[0]["id"] if completes else None}
 

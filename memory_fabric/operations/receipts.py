@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memory_fabric.core.access import Requester, Role
-from memory_fabric.core.errors import (
-    NotFound,
-)
+from memory_fabric.core.drafts import moment
+from memory_fabric.core.errors import NotFound
+from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.receipt_search import Tally, Wanted
 from memory_fabric.flows.node import Node
 from memory_fabric.operations.shapes import Json
 from memory_fabric.wiring import Home
@@ -22,22 +23,114 @@ def receipts_list(
     limit: int = 50,
     act: str | None = None,
     outcome: str | None = None,
+    app: str | None = None,
+    purpose: str | None = None,
+    site: str | None = None,
+    rule: str | None = None,
+    text: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
 ) -> Json:
     """Receipts, newest first. An app sees its tenant's, compliance also the site's own, operators
     see all.
+
+    Args:
+        before: only those with a smaller index; the last page's ``before`` gives the next one.
+        limit: 1 to 500.
+        act, outcome, app, purpose, site: exactly these; ``app`` is whoever asked.
+        rule: the id of one that allowed or refused something.
+        text: words that stand in names, rules or ids of theirs; no text of a memory or a query is
+            in a receipt.
+        since, until: moments such as ``2027-01-31T00:00:00Z``, from the first on and before the
+            second.
     """
-    node = home.node
-    found: list[Mapping[str, Any]] = []
+    wanted = Wanted(
+        act, outcome, app, purpose, site, rule, text,
+        moment(since, "since"), moment(until, "until"), _seen_by(requester),
+    )  # fmt: skip
     limit = min(max(limit, 1), 500)
-    before = None if before is None else min(before, node.ledger.checkpoint().size)
-    while len(found) < limit:
-        batch = node.ledger.receipts(before, limit, act, outcome)
-        found += [item for item in batch if _may_see(requester, item)]
-        if not batch:
-            break
-        before = batch[-1]["index"]
-    shown = [dict(item) for item in found[:limit]]
+    before = None if before is None else min(max(before, 0), home.node.ledger.checkpoint().size)
+    shown = [dict(item) for item in home.node.ledger.receipts(before, limit, wanted)]
     return {"receipts": shown, "before": shown[-1]["index"] if len(shown) == limit else None}
+
+
+def receipts_tally(
+    home: Home, requester: Requester, *, since: str | None = None, until: str | None = None
+) -> Json:
+    """How many receipts there are of each act, outcome, app and purpose; how often each rule
+    allowed or refused something; and what went to which site, in which form.
+
+    Args:
+        since, until: moments; the whole log where they are left out.
+    """
+    wanted = Wanted(
+        since=moment(since, "since"), until=moment(until, "until"), tenants=_seen_by(requester)
+    )
+    tallies = home.node.ledger.tally(wanted)
+    rules = sorted(
+        {rule for item in tallies for rule in item.named("grants") | item.named("refuses")}
+    )
+    return {
+        "receipts": sum(item.receipts for item in tallies),
+        **{
+            several: _counts(tallies, one)
+            for several, one in (
+                ("acts", "act"), ("outcomes", "outcome"), ("apps", "app"), ("purposes", "purpose"),
+            )
+        },
+        "rules": [_rule_use(tallies, rule) for rule in rules],
+        "flows": _flows(tallies, home.node.me.site_id),
+    }  # fmt: skip
+
+
+def _counts(tallies: Sequence[Tally], name: str) -> Json:
+    counts: dict[str, int] = {}
+    for item in tallies:
+        for value in item.named(name):
+            counts[value] = counts.get(value, 0) + item.receipts
+    return dict(sorted(counts.items()))
+
+
+def _rule_use(tallies: Sequence[Tally], rule: str) -> Json:
+    """In how many receipts a rule allowed something, in how many it refused, and when last."""
+    granted = [item for item in tallies if ("grants", rule) in item.marks]
+    refused = [item for item in tallies if ("refuses", rule) in item.marks]
+    return {
+        "rule": rule,
+        "granted": sum(item.receipts for item in granted),
+        "refused": sum(item.receipts for item in refused),
+        "newest": max(item.newest for item in (*granted, *refused)).isoformat(),
+    }
+
+
+def _flows(tallies: Sequence[Tally], me: str) -> list[Json]:
+    """Acts that had another site as their receiver, by act, site, outcome and forms."""
+    found: dict[tuple[str, str, str, tuple[str, ...]], Json] = {}
+    for item in tallies:
+        for to in item.named("to") - {me}:
+            (act,), (outcome,) = item.named("act"), item.named("outcome")
+            forms = tuple(sorted(item.named("form")))
+            flow = found.setdefault(
+                (act, to, outcome, forms),
+                {"act": act, "to": to, "outcome": outcome, "forms": list(forms),
+                 "receipts": 0, "newest": ""},
+            )  # fmt: skip
+            flow["receipts"] += item.receipts
+            flow["newest"] = max(flow["newest"], item.newest.isoformat())
+    return [found[key] for key in sorted(found)]
+
+
+def erasures(
+    home: Home, requester: Requester, *, before: int | None = None, limit: int = 50
+) -> Json:
+    """Erasures, newest first: their receipts, and whether the bytes are off the disk."""
+    page = receipts_list(home, requester, before=before, limit=limit, act="erase")
+    pending = home.node.unscrubbed
+    told = [
+        {"receipt": item, "gone": item["outcome"] != Outcome.DENIED and item["id"] not in pending}
+        for item in page["receipts"]
+    ]
+    return {"erasures": told, "before": page["before"]}
 
 
 def receipt_show(home: Home, requester: Requester, *, id: str) -> Json:
@@ -77,16 +170,17 @@ def checkpoint(home: Home, requester: Requester) -> Json:
     }
 
 
-def _may_see(requester: Requester, receipt: Mapping[str, Any]) -> bool:
-    """An app sees its tenant's receipts, compliance also the site's own, an operator all."""
+def _seen_by(requester: Requester) -> frozenset[str] | None:
+    """The tenants whose receipts a requester may see; ``""`` is the site itself, ``None`` all."""
     if requester.role is Role.OPERATOR:
-        return True
-    tenant = receipt["request"].get("requester", {}).get("tenant")
-    return tenant == requester.tenant or (requester.role is Role.COMPLIANCE and tenant == "")
+        return None
+    site = {""} if requester.role is Role.COMPLIANCE else set()
+    return frozenset({requester.tenant, *site})
 
 
 def _receipt(node: Node, requester: Requester, receipt_id: str) -> Mapping[str, Any]:
     found = node.ledger.receipt(receipt_id)
-    if not _may_see(requester, found):
+    seen = _seen_by(requester)
+    if seen is not None and found["request"].get("requester", {}).get("tenant") not in seen:
         raise NotFound("receipt-unknown", "There is no such receipt.", "Check the id.")
     return found

@@ -17,6 +17,7 @@ import pytest
 
 from memory_fabric.adapters.lance_compaction import Compactor
 from memory_fabric.core.errors import Denied, MemoryFabricError, NotFound
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.core.training import Task
 from memory_fabric.flows.scrub import WAIT
 from memory_fabric.wiring import Home, open_home
@@ -190,7 +191,7 @@ def test_many_deletes_are_one_pass_over_the_disk(
             assert passes == []
         assert passes == [0.0]
     with reopened(path) as home:
-        (scrub,) = home.node.ledger.receipts(None, 5, act="scrub")
+        (scrub,) = home.node.ledger.receipts(None, 5, Wanted(act="scrub"))
         assert len(scrub["request"]["erasures"]) == many
 
 
@@ -301,7 +302,7 @@ def test_a_served_site_gathers_erasures_and_then_goes_over_the_disk(
             if not home.node.unscrubbed or home.node.closing.wait(0.01):
                 break
         home.upkeep.stop()
-        (scrub,) = home.node.ledger.receipts(None, 5, act="scrub")
+        (scrub,) = home.node.ledger.receipts(None, 5, Wanted(act="scrub"))
         assert set(scrub["request"]["erasures"]) == {answer["receipt"] for answer in told}
         assert on_disk(path, gone) == 0
         assert len(listed(home)) == 1

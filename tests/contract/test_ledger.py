@@ -22,6 +22,7 @@ from memory_fabric.core.ledger_ports import App, Ledger
 from memory_fabric.core.merkle import leaf_hash, root_from_inclusion
 from memory_fabric.core.places import Region
 from memory_fabric.core.receipt import Commit, Outcome, Receipt
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry
 from tests.fakes.ledger import MemoryLedger
 
@@ -102,7 +103,7 @@ def test_receipts_are_listed_newest_first_in_pages(ledger: Ledger) -> None:
         ledger.commit(receipt(act=act, outcome=outcome))
 
     def indexes(before: int | None, limit: int, **only: str) -> list[int]:
-        return [item["index"] for item in ledger.receipts(before, limit, **only)]
+        return [item["index"] for item in ledger.receipts(before, limit, Wanted(**only))]
 
     assert indexes(None, 2) == [4, 3]
     assert indexes(3, 2) == [2, 1]
@@ -110,6 +111,67 @@ def test_receipts_are_listed_newest_first_in_pages(ledger: Ledger) -> None:
     assert indexes(None, 9, act="recall") == [4, 2, 0]
     assert indexes(None, 9, act="recall", outcome="denied") == [2]
     assert indexes(4, 1, outcome="done") == [3]
+
+
+def asked(app: str, site: str, rule: str, hour: int, *, allowed: bool = True) -> Receipt:
+    """A recall by an app, from a site, that a rule answered."""
+    return replace(
+        receipt(outcome=Outcome.DONE if allowed else Outcome.DENIED),
+        at=datetime(2026, 1, 1, hour, tzinfo=UTC),
+        request={
+            "requester": {"name": app, "tenant": app[:4], "role": "app"},
+            "purpose": "care",
+            "destination": site,
+        },
+        decisions=[{"site": site, "allowed": allowed, "rules": [rule], "form": "full"}],
+        facts={"forms": {"full": 2}} if allowed else {},
+    )
+
+
+def test_receipts_are_found_by_what_they_are_known_by(ledger: Ledger) -> None:
+    written = [
+        asked("acme-desk", "fra-1", "home-use", 1),
+        asked("acme-desk", "lon-1", "uk-bridge", 2),
+        asked("acme-lab", "lon-1", "no-transfer", 3, allowed=False),
+        asked("zeta-lab", "fra-1", "home-use", 4),
+    ]
+    for item in written:
+        ledger.commit(item)
+
+    def found(**wanted: Any) -> list[int]:
+        return [item["index"] for item in ledger.receipts(None, 9, Wanted(**wanted))]
+
+    assert found(app="acme-lab") == [2]
+    assert found(site="lon-1") == [2, 1]
+    assert found(purpose="care", outcome="denied") == [2]
+    assert found(rule="home-use") == [3, 0]
+    assert found(rule="no-transfer") == [2]
+    assert found(text="LAB") == [3, 2]
+    assert found(text="lab lon") == [2]
+    assert found(text="nothing of the kind") == []
+    assert found(text=written[1].id[:10]) == [1]
+    assert found(text=written[1].id[:10], app="acme-lab") == []
+    assert found(tenants=frozenset({"zeta"})) == [3]
+    assert found(tenants=frozenset({"acme"}), text=written[3].id) == []
+    assert found(tenants=frozenset()) == []
+    assert found(since=datetime(2026, 1, 1, 2, tzinfo=UTC)) == [3, 2, 1]
+    assert found(until=datetime(2026, 1, 1, 2, tzinfo=UTC)) == [0]
+    assert found(since=datetime(2026, 1, 1, 2, tzinfo=UTC), site="fra-1") == [3]
+
+
+def test_receipts_are_counted_by_what_they_are_known_by(ledger: Ledger) -> None:
+    for hour in (1, 3, 2):
+        ledger.commit(asked("acme-desk", "lon-1", "uk-bridge", hour))
+    ledger.commit(asked("acme-lab", "lon-1", "no-transfer", 5, allowed=False))
+    usual, refused = sorted(ledger.tally(), key=lambda item: item.newest)
+    assert (usual.receipts, refused.receipts) == (3, 1)
+    assert usual.newest == datetime(2026, 1, 1, 3, tzinfo=UTC)
+    assert usual.named("grants") == {"uk-bridge"}
+    assert (usual.named("to"), usual.named("form")) == ({"lon-1"}, {"full"})
+    assert refused.named("refuses") == {"no-transfer"}
+    assert refused.named("form") == frozenset()
+    (only,) = ledger.tally(Wanted(until=datetime(2026, 1, 1, 3, tzinfo=UTC)))
+    assert only.receipts == 2
 
 
 def test_the_catalog_holds_each_record_in_its_last_version(ledger: Ledger) -> None:

@@ -18,6 +18,7 @@ from memory_fabric.core.receipt import (
     Receipt,
     log_origin,
 )
+from memory_fabric.core.receipt_search import ANY, Marks, Tally, Wanted, marks_of
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
 
 
@@ -82,15 +83,25 @@ class MemoryLedger:
         raise NotFound("receipt-unknown", "The log has no such receipt.")
 
     def receipts(
-        self, before: int | None, limit: int, act: str | None = None, outcome: str | None = None
+        self, before: int | None, limit: int, wanted: Wanted = ANY
     ) -> list[Mapping[str, Any]]:
         end = len(self._receipts) if before is None else before
         found = [
             {**receipt.to_json(), "index": index}
             for index, receipt in enumerate(self._receipts[:end])
-            if act in (None, receipt.act) and outcome in (None, receipt.outcome)
+            if wanted.fits(receipt.to_json())
         ]
         return list(reversed(found))[:limit]
+
+    def tally(self, wanted: Wanted = ANY) -> list[Tally]:
+        by_kind: dict[Marks, list[Receipt]] = {}
+        for receipt in self._receipts:
+            if wanted.fits(receipt.to_json()):
+                by_kind.setdefault(marks_of(receipt.to_json()), []).append(receipt)
+        return [
+            Tally(marks, len(found), max(receipt.at for receipt in found))
+            for marks, found in by_kind.items()
+        ]
 
     def proof(self, receipt_id: str) -> InclusionProof:
         with self._lock:

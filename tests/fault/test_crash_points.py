@@ -12,6 +12,7 @@ import pytest
 
 from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.core.errors import Denied, HomeError, MemoryFabricError, Unavailable
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.wiring import Home, create_home
 from tests.system.homes import ask, cli, files_of, listed, recalled, remember, reopened, site
 
@@ -201,7 +202,10 @@ SCRUBBING = [
 
 def scrubs(home: Home) -> list[list[str]]:
     """The erasures that each recorded scrub completes, newest first."""
-    return [item["request"]["erasures"] for item in home.node.ledger.receipts(None, 9, act="scrub")]
+    return [
+        item["request"]["erasures"]
+        for item in home.node.ledger.receipts(None, 9, Wanted(act="scrub"))
+    ]
 
 
 @pytest.mark.parametrize("at", SCRUBBING, ids=".".join)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from memory_fabric.core.errors import HomeError, IntegrityViolated, MemoryFabricError, NotFound
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.wiring import Home
 from memory_fabric.wiring.kept_keys import keys_of
 from memory_fabric.wiring.restore import restore_home
@@ -43,7 +44,7 @@ def test_a_restored_site_holds_what_was_backed_up(home: Home, tmp_path: Path) ->
     remember(home, "Dora came later.", "Dora")
     assert restore(home, tmp_path / "backups", tmp_path / "again") == before
     with reopened(tmp_path / "again") as again:
-        last = again.node.ledger.receipts(None, 10, act="restore")[0]
+        last = again.node.ledger.receipts(None, 10, Wanted(act="restore"))[0]
         assert last["request"]["number"] == made["number"]
         assert recalled(again, "tea", subject="Ben")["results"]
 

@@ -52,6 +52,13 @@ class ReceiptQuery(Strict):
     limit: int = optional(ge=1, le=500, description="50 where it is left out.")
     act: str = optional()
     outcome: Outcome = optional()
+    app: str = optional(description="Who asked.")
+    purpose: str = optional()
+    site: str = optional(description="A site that it names.")
+    rule: str = optional(description="The id of a rule that allowed or refused something.")
+    text: str = optional(description="Words in names, rules and sites, or the start of an id.")
+    since: Moment = optional()
+    until: Moment = optional(description="Before this moment.")
 
 
 class SignedRoot(Shape):

@@ -14,9 +14,11 @@ from sqlalchemy import (
     Column,
     CompoundSelect,
     Connection,
+    FromClause,
     Insert,
     Row,
     Select,
+    Table,
     Update,
     create_engine,
     event,
@@ -29,7 +31,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
 from memory_fabric.adapters.files import sync
-from memory_fabric.adapters.ledger.tables import LEASE, TABLES
+from memory_fabric.adapters.ledger.tables import LATER, TABLES
 from memory_fabric.core.errors import HomeError, IntegrityViolated, Unavailable
 
 _PRAGMAS = (
@@ -112,9 +114,15 @@ class Database:
         """
         with self.reading() as connection:
             known = set(inspect(connection).get_table_names())
-        if "lease" not in known and "meta" in known:
+        lacking = [table for table in LATER if table.name not in known]
+        if lacking and "meta" in known:
             with self.writing() as connection:
-                SQLModel.metadata.create_all(connection, tables=[LEASE])
+                SQLModel.metadata.create_all(connection, tables=lacking)
+
+    @staticmethod
+    def has(connection: Connection, table: FromClause) -> bool:
+        """Whether a table is there, which an older version may not have made."""
+        return isinstance(table, Table) and inspect(connection).has_table(table.name)
 
     def close(self) -> None:
         """Let go of the database."""

@@ -8,28 +8,30 @@ from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
-from sqlalchemy import Connection, Row, Select, insert, select
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from memory_fabric.adapters.ledger import apps, catalog
 from memory_fabric.adapters.ledger.anchor import Anchor
 from memory_fabric.adapters.ledger.audit import audit
 from memory_fabric.adapters.ledger.database import Database
+from memory_fabric.adapters.ledger.index import Entry, Index
 from memory_fabric.adapters.ledger.leases import put as put_leases
 from memory_fabric.adapters.ledger.leases import read as read_leases
-from memory_fabric.adapters.ledger.log import check_owner, parse, read_checkpoint, read_log
+from memory_fabric.adapters.ledger.log import load_log, read_checkpoint, read_log
+from memory_fabric.adapters.ledger.receipts import Receipts
 from memory_fabric.adapters.ledger.tables import (
     CHECKPOINT,
     META,
     RECEIPT,
     SCHEMA_VERSION,
 )
-from memory_fabric.adapters.signatures import is_signed
-from memory_fabric.core.errors import HomeError, InputError, NotFound, Unavailable
+from memory_fabric.core.canonical import canonical
+from memory_fabric.core.errors import HomeError, InputError, Unavailable
 from memory_fabric.core.grouping import Group
 from memory_fabric.core.lease import Lease
 from memory_fabric.core.ledger_ports import App, InclusionProof
-from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
+from memory_fabric.core.merkle import EMPTY_ROOT, leaf_hash
 from memory_fabric.core.receipt import (
     Checkpoint,
     Commit,
@@ -37,6 +39,7 @@ from memory_fabric.core.receipt import (
     Receipt,
     log_origin,
 )
+from memory_fabric.core.receipt_search import ANY, Tally, Wanted
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
 
 Sign = Callable[[bytes], bytes]
@@ -53,11 +56,13 @@ class _Leaf(NamedTuple):
     commit: Commit
     body: bytes
     hash: bytes
+    entry: Entry
 
     @classmethod
     def of(cls, commit: Commit) -> Self:
-        body = commit.receipt.canonical()
-        return cls(commit, body, leaf_hash(body))
+        told = commit.receipt.to_json()
+        body = canonical(told)
+        return cls(commit, body, leaf_hash(body), Entry.of(told))
 
 
 class SqlLedger:
@@ -84,7 +89,12 @@ class SqlLedger:
         self._public_key = public_key
         self._committing = threading.Lock()
         self._group: Group[Sequence[_Leaf], list[Committed]] = Group(size=len)
-        self._tree, self._checkpoint = self._load()
+        self._tree, self._checkpoint = load_log(database, anchor, site_id, public_key)
+        self._index = Index(database)
+        self._index.load(self._checkpoint.size)
+        self._receipts = Receipts(
+            database, self._index, lambda: self._checkpoint.size, lambda at: self._tree.leaf(at)
+        )
 
     @classmethod
     def create(
@@ -211,11 +221,14 @@ class SqlLedger:
             with self._database.writing() as connection:
                 self._check_unmoved(connection, last)
                 self._append(connection, last.size, leaves)
+                numbered = enumerate((leaf.entry for leaf in leaves), last.size)
+                kinds = self._index.add(connection, list(numbered))
                 for index, leaf in enumerate(leaves, last.size):
                     if leaf.commit.change:
                         catalog.apply(self._database, connection, leaf.commit.change, index)
                     put_leases(connection, leaf.commit.leases, self._site_id, self._sign)
                 self._replace(connection, checkpoint, leaves)
+            self._index.known(kinds)
             for leaf in leaves:
                 self._tree.append(leaf.hash)
             self._checkpoint = checkpoint
@@ -238,32 +251,17 @@ class SqlLedger:
 
     def receipt(self, receipt_id: str) -> Mapping[str, Any]:
         """A receipt as JSON with its ``index``, or ``NotFound`` (``receipt-unknown``)."""
-        query = self._acknowledged().where(RECEIPT.c.id == receipt_id)
-        with self._database.reading() as connection:
-            rows = list(self._database.rows(connection, query))
-        if not rows:
-            raise NotFound(
-                "receipt-unknown", "The log has no such receipt.", "Check its id and site."
-            )
-        value = self._checked(rows[0])
-        if value["id"] != receipt_id:
-            raise self._database.damaged(f"the entry of receipt {value['index']} was edited.")
-        return value
+        return self._receipts.one(receipt_id)
 
     def receipts(
-        self, before: int | None, limit: int, act: str | None = None, outcome: str | None = None
+        self, before: int | None, limit: int, wanted: Wanted = ANY
     ) -> list[Mapping[str, Any]]:
-        """Receipts, newest first, with ``index`` smaller than ``before``."""
-        query = self._acknowledged()
-        if before is not None:
-            query = query.where(RECEIPT.c.leaf < before)
-        if act is not None:
-            query = query.where(RECEIPT.c.act == act)
-        if outcome is not None:
-            query = query.where(RECEIPT.c.outcome == outcome)
-        query = query.order_by(RECEIPT.c.leaf.desc()).limit(limit)
-        with self._database.reading() as connection:
-            return [self._checked(row) for row in self._database.rows(connection, query)]
+        """Those that are wanted, newest first, with ``index`` smaller than ``before``."""
+        return self._receipts.newest(before, limit, wanted)
+
+    def tally(self, wanted: Wanted = ANY) -> list[Tally]:
+        """How many receipts are wanted, by what they are known by; in no order."""
+        return self._receipts.tally(wanted)
 
     def proof(self, receipt_id: str) -> InclusionProof:
         """Audit path of a receipt against the newest checkpoint."""
@@ -397,22 +395,6 @@ class SqlLedger:
                 apps.read(self._database, connection, self._site_id, self._public_key, key_id)
             )
 
-    def _load(self) -> tuple[Tree, Checkpoint]:
-        """The tree over the stored leaf hashes, once it is what the site signed last."""
-        with self._database.reading() as connection:
-            check_owner(self._database, connection, self._site_id)
-            checkpoint = read_checkpoint(self._database, connection, self._site_id)
-            leaves = select(RECEIPT.c.leaf_hash).order_by(RECEIPT.c.leaf)
-            tree = Tree(row[0] for row in self._database.rows(connection, leaves))
-        if not is_signed(self._public_key, checkpoint.body, checkpoint.signature):
-            raise self._database.damaged("its checkpoint is not signed by this site.")
-        if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
-            raise self._database.damaged("its receipts are not those that its checkpoint covers.")
-        contradiction = self._anchor.contradiction(tree, self._site_id, self._public_key)
-        if contradiction:
-            raise self._database.rolled_back(contradiction)
-        return tree, checkpoint
-
     def _check_unmoved(self, connection: Connection, last: Checkpoint) -> None:
         """The database stands where this process left it."""
         stored = read_checkpoint(self._database, connection, self._site_id)
@@ -451,20 +433,6 @@ class SqlLedger:
             self._database.update_only(connection, everything, (*signed, versions[-1]))
         else:
             self._database.update_only(connection, _SIGNED, signed)
-
-    def _acknowledged(self) -> Select[int, str]:
-        """Receipts up to the checkpoint; one that is being committed is not there yet."""
-        covered = RECEIPT.c.leaf < self._checkpoint.size
-        return select(RECEIPT.c.leaf, RECEIPT.c.body).where(covered)
-
-    def _checked(self, row: Row[Any]) -> dict[str, Any]:
-        """A stored receipt that is the one the tree holds, with its ``index``."""
-        index, body = row.leaf, row.body.encode()
-        value = parse(body)
-        known = index >= 0 and self._tree.leaf(index) == leaf_hash(body)
-        if not known or value is None:
-            raise self._database.damaged(f"receipt {index} was edited.")
-        return {**value, "index": index}
 
 
 def _existing(where: str | Path, anchor: Path) -> Database:

@@ -8,8 +8,11 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from memory_fabric.adapters.ledger.anchor import Anchor
 from memory_fabric.adapters.ledger.database import Database
+from memory_fabric.adapters.ledger.index import Entry, entries
 from memory_fabric.adapters.ledger.tables import CHECKPOINT, META, RECEIPT, SCHEMA_VERSION
+from memory_fabric.adapters.signatures import is_signed
 from memory_fabric.core.errors import HomeError
 from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
 from memory_fabric.core.receipt import Checkpoint, log_origin
@@ -35,7 +38,10 @@ class Log:
 
 
 def read_log(database: Database, connection: Connection, first: int = 0) -> Log:
-    """Read every receipt from the ``first`` on, and recompute its leaf."""
+    """Read every receipt from the ``first`` on, recompute its leaf, and compare what the index
+    says of it.
+    """
+    indexed = entries(database, connection, first)
     log = Log()
     columns = (
         RECEIPT.c.leaf, RECEIPT.c.body, RECEIPT.c.leaf_hash, RECEIPT.c.id,
@@ -54,12 +60,16 @@ def read_log(database: Database, connection: Connection, first: int = 0) -> Log:
         if leaf != row.leaf_hash or receipt is None:
             log.faults.append(f"receipt {row.leaf} was edited")
             continue
-        if any(receipt.get(name) != row._mapping[name] for name in ("id", "act", "outcome", "at")):
+        entry = indexed.pop(row.leaf, None)
+        if any(
+            receipt.get(name) != row._mapping[name] for name in ("id", "act", "outcome", "at")
+        ) or (entry and entry != Entry.of(receipt)):
             log.faults.append(f"the entry of receipt {row.leaf} was edited")
         claim = receipt.get("records_root")
         if claim not in (None, EMPTY_ROOT.hex()):
             log.claims[row.leaf] = claim
         log.leases |= receipt.get("facts", {}).get("leases", {})
+    log.faults += [f"its index has an entry of receipt {leaf}" for leaf in sorted(indexed)[:1]]
     return log
 
 
@@ -74,6 +84,30 @@ def read_checkpoint(database: Database, connection: Connection, site_id: str) ->
         raise database.damaged("its signed checkpoint is missing.")
     stored = found[0]
     return Checkpoint(log_origin(site_id), stored.size, stored.root, stored.signature)
+
+
+def load_log(
+    database: Database, anchor: Anchor, site_id: str, public_key: bytes
+) -> tuple[Tree, Checkpoint]:
+    """The tree over the stored leaf hashes, once it is what the site signed last.
+
+    Raises:
+        HomeError: ``home-foreign``, ``ledger-too-new``, ``home-too-old``.
+        IntegrityViolated: ``ledger-damaged``, ``ledger-rolled-back``, ``ledger-anchor-damaged``.
+        Unavailable: ``ledger-unreadable``.
+    """
+    with database.reading() as connection:
+        check_owner(database, connection, site_id)
+        checkpoint = read_checkpoint(database, connection, site_id)
+        leaves = select(RECEIPT.c.leaf_hash).order_by(RECEIPT.c.leaf)
+        tree = Tree(row[0] for row in database.rows(connection, leaves))
+    if not is_signed(public_key, checkpoint.body, checkpoint.signature):
+        raise database.damaged("its checkpoint is not signed by this site.")
+    if (tree.size, tree.root()) != (checkpoint.size, checkpoint.root):
+        raise database.damaged("its receipts are not those that its checkpoint covers.")
+    if contradiction := anchor.contradiction(tree, site_id, public_key):
+        raise database.rolled_back(contradiction)
+    return tree, checkpoint
 
 
 def check_owner(database: Database, connection: Connection, site_id: str) -> None:

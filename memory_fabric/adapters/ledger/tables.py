@@ -22,7 +22,7 @@ class MetaRow(SQLModel, table=True):
 
 
 class ReceiptRow(SQLModel, table=True):
-    """One receipt: ``body`` is canonical JSON, the other columns repeat parts of it for search."""
+    """One receipt: ``body`` is canonical JSON, the other columns repeat parts of it."""
 
     __tablename__ = "receipt"
 
@@ -30,9 +30,28 @@ class ReceiptRow(SQLModel, table=True):
     id: str = Field(sa_type=Text, unique=True)
     body: str = Field(sa_type=Text)
     leaf_hash: bytes
-    act: str = Field(sa_type=Text, index=True)
+    act: str = Field(sa_type=Text)
     outcome: str = Field(sa_type=Text)
     at: str = Field(sa_type=Text)
+
+
+class KindRow(SQLModel, table=True):
+    """What receipts of one kind are known by: ``marks`` is a JSON array of pairs."""
+
+    __tablename__ = "receipt_kind"
+
+    kind: int = Field(primary_key=True, sa_type=_Big, sa_column_kwargs={"autoincrement": False})
+    marks: str = Field(sa_type=Text, unique=True)
+
+
+class EntryRow(SQLModel, table=True):
+    """One receipt's entry in the index. Narrow: a search reads very many of them, and no body."""
+
+    __tablename__ = "receipt_entry"
+
+    leaf: int = Field(primary_key=True, sa_type=_Big, sa_column_kwargs={"autoincrement": False})
+    kind: int = Field(sa_type=_Big, index=True)
+    at: int = Field(sa_type=_Big)
 
 
 class CheckpointRow(SQLModel, table=True):
@@ -82,8 +101,12 @@ class LeaseRow(SQLModel, table=True):
     signature: bytes
 
 
-TABLES = META, RECEIPT, CHECKPOINT, CATALOG, APP, LEASE = tuple(
+TABLES = META, RECEIPT, CHECKPOINT, CATALOG, APP, LEASE, KIND, ENTRY = tuple(
     SQLModel.metadata.tables[name]
-    for name in ("meta", "receipt", "checkpoint", "catalog", "app", "lease")
-)
+    for name in (
+        "meta", "receipt", "checkpoint", "catalog", "app", "lease", "receipt_kind", "receipt_entry",
+    )
+)  # fmt: skip
 """The same tables as queries name them."""
+LATER = (LEASE, KIND, ENTRY)
+"""Those that a ledger of an older version may lack."""

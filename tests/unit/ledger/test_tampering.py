@@ -16,6 +16,7 @@ from memory_fabric.adapters.ledger import SqlLedger
 from memory_fabric.core.canonical import canonical
 from memory_fabric.core.errors import HomeError, IntegrityViolated
 from memory_fabric.core.merkle import leaf_hash, root_of
+from memory_fabric.core.receipt_search import Wanted
 from tests.unit.ledger.disk import KEY, PUBLIC, Disk, commit, receipt
 
 Edit = Callable[[sqlite3.Connection], object]
@@ -388,3 +389,38 @@ def test_an_intruder_s_own_ledger_is_not_taken(disk: Disk, tmp_path: Path) -> No
     other.close()
     with pytest.raises(IntegrityViolated):
         SqlLedger.open(tmp_path / "own.db", "fra-1", KEY.sign, PUBLIC, disk.anchor)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        sql("UPDATE receipt_entry SET kind = (SELECT kind FROM receipt_entry WHERE leaf=0)"
+            " WHERE leaf=3"),
+        sql("UPDATE receipt_entry SET at = at + 1 WHERE leaf=3"),
+        sql("UPDATE receipt_kind SET marks='[[\"act\",\"recall\"]]' WHERE kind=2"),
+        sql("UPDATE receipt_kind SET marks='no json' WHERE kind=2"),
+        sql("DELETE FROM receipt_kind WHERE kind=0"),
+        sql("INSERT INTO receipt_entry VALUES (99, 0, 0)"),
+    ],
+)  # fmt: skip
+def test_an_edited_index_is_seen(disk: Disk, edit: Edit) -> None:
+    disk.edit(edit)
+    assert [item.file for item in disk.audit()] == ["ledger.db"]
+    with pytest.raises(IntegrityViolated):
+        list(disk.open().catalog())
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        sql("DROP TABLE receipt_entry", "DROP TABLE receipt_kind"),
+        sql("DELETE FROM receipt_entry WHERE leaf IN (1, 3)"),
+    ],
+)
+def test_what_an_older_version_did_not_index_is_indexed_at_opening(disk: Disk, edit: Edit) -> None:
+    disk.edit(edit)
+    assert disk.audit() == []
+    ledger = disk.open()
+    assert [item["index"] for item in ledger.receipts(None, 9, Wanted(act="erase"))] == [3]
+    assert sum(item.receipts for item in ledger.tally()) == 5
+    assert ledger.verify() == []
