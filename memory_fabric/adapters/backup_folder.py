@@ -23,6 +23,7 @@ PIECE_BYTES = 1 << 20
 """Length of the pieces that large files are kept in."""
 
 _MARK = "memory-fabric-backup"
+_PARTS = ("manifests", "objects")
 _NUMBER_DIGITS = 8
 
 
@@ -56,14 +57,14 @@ class BackupFolder:
             Unavailable: ``backup-unwritable``.
         """
         if not (folder / _MARK).is_file():
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if folder.exists() and not (folder.is_dir() and _ours_so_far(folder)):
                 raise InputError(
                     "backup-place-taken",
                     f"There is something in {folder} that is no backup.",
                     "Name a new folder, or one that holds this site's backups.",
                 )
             with _errors(folder):
-                for part in ("manifests", "objects"):
+                for part in _PARTS:
                     (folder / part).mkdir(mode=0o700, parents=True, exist_ok=True)
                 replace_file(folder / _MARK, b"1\n", durable=True)
         return cls(folder)
@@ -201,6 +202,17 @@ class BackupFolder:
         ):
             raise _damaged(self._folder / "manifests")
         return self._folder / "objects" / name[:2] / name
+
+
+def _ours_so_far(folder: Path) -> bool:
+    """Whether nothing is in it but what a ``create`` that was cut short leaves."""
+    return all(
+        not any(path.iterdir())
+        if path.name in _PARTS and path.is_dir()
+        # The draft of the mark: it holds no data that could be lost.
+        else path.name == f"{_MARK}.new"
+        for path in folder.iterdir()
+    )
 
 
 @contextmanager

@@ -158,3 +158,12 @@ def test_a_place_that_is_no_backup_is_left_alone(home: Home, tmp_path: Path) -> 
     assert taken.value.code == "backup-place-taken"
     with pytest.raises(NotFound):
         ask(home, "backup_check", folder=str(tmp_path / "letters"))
+
+
+def test_a_backup_goes_on_where_its_first_attempt_was_cut_short(home: Home, tmp_path: Path) -> None:
+    folder = tmp_path / "backups"
+    (folder / "manifests").mkdir(parents=True)
+    (folder / "objects").mkdir()
+    (folder / "memory-fabric-backup.new").write_bytes(b"")
+    back_up(home, folder)
+    ask(home, "backup_check", folder=str(folder))
