@@ -68,6 +68,35 @@ def show(
     run.output.json(run.run("receipt_proof" if proof else "receipt_show", id=id))
 
 
+@commands.command("replay")
+def replay(
+    context: typer.Context,
+    last: Annotated[int | None, typer.Option(help="Only the newest so many.")] = None,
+) -> None:
+    """Put recorded requests to the rules of then; exit 5 where one is answered otherwise."""
+    run = session(context)
+    with run.calls(load=False, doing="Asking again") as call:
+        found = call("receipts_replay", last=last)
+    if run.output.as_json:
+        run.output.json(found)
+    else:
+        for bundle, receipts in found["unknown"].items():
+            run.output.say(
+                f"{receipts} receipts name a bundle that is not kept: {bundle}", "yellow"
+            )
+        rows = [
+            (item["receipt"], item["act"], item["class"]["text"]) for item in found["different"]
+        ]
+        if rows:
+            run.output.table("Answered otherwise", ("receipt", "act", "class"), rows)
+        run.output.say(
+            f"{found['answers']:,} answers of {found['receipts']:,} receipts were asked again; "
+            f"{len(rows):,} came out otherwise."
+        )
+    if found["different"]:
+        raise typer.Exit(VIOLATED)
+
+
 @commands.command("verify")
 def verify(context: typer.Context) -> None:
     """Read the whole log against its hashes and signatures; exit 5 where it was changed."""

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 PATIENCE = 30.0
 """Seconds that a command waits for others on the same home."""
 _ROUND = 1.0
+OPENING = "Opening the memory stack"
+"""What a progress bar says unless told otherwise."""
 
 Call = Callable[..., dict[str, Any]]
 """An operation's name and parameters in, its JSON out."""
@@ -48,14 +50,16 @@ class Session:
             return call(operation, **params)
 
     @contextmanager
-    def calls(self, tenant: str | None = None, load: bool = True) -> Iterator[Call]:
-        """Run several operations on the home, opened once."""
+    def calls(
+        self, tenant: str | None = None, load: bool = True, doing: str = OPENING
+    ) -> Iterator[Call]:
+        """Run several operations on the home, opened once; ``doing`` stands beside the bar."""
         who = {
             "os_user": getpass.getuser(),
             "tenant": tenant,
             "key": os.environ.get("MEMORY_FABRIC_API_KEY"),
         }
-        where = self._find(load)
+        where = self._find(load, doing)
         if isinstance(where, wiring.LocalSocket):
             yield lambda operation, **params: where.call(operation, who, params)
             return
@@ -64,7 +68,7 @@ class Session:
         with where as home:
             yield lambda operation, **params: operations.run(home, operation, who, params)
 
-    def _find(self, load: bool) -> Home | LocalSocket:
+    def _find(self, load: bool, doing: str) -> Home | LocalSocket:
         """The process that serves the home, or the home itself, opened here. One that is just
         starting to serve holds the lock already and answers a little later.
         """
@@ -73,7 +77,7 @@ class Session:
             if socket := wiring.reach(self.path):
                 return socket
             try:
-                return self._opened(load, wait=_ROUND)
+                return self._opened(load, _ROUND, doing)
             except HomeError as error:
                 if error.code != "home-busy" or time.monotonic() > deadline:
                     raise
@@ -81,11 +85,11 @@ class Session:
     @contextmanager
     def open(self, load: bool = True) -> Iterator[Home]:
         """The home, opened in this process, with a bar while its searchable copy is built."""
-        with self._opened(load, wait=PATIENCE) as home:
+        with self._opened(load, PATIENCE, OPENING) as home:
             yield home
 
-    def _opened(self, load: bool, wait: float) -> Home:
-        with self.output.progress("Opening the memory stack") as bar:
+    def _opened(self, load: bool, wait: float, doing: str) -> Home:
+        with self.output.progress(doing) as bar:
             return wiring.open_home(
                 self.path, wait=wait, progress=bar.step, load=load, ask=self.asker
             )

@@ -73,7 +73,7 @@ def _recall(node: Node, letter: Letter) -> bytes:
             "plans": plans_json(node),
             **node.subject_scope(question.requester.tenant, subject),
         },
-        decisions=recorded(node, *found.noted, site=letter.sender.site_id, act="recall"),
+        decisions=recorded(node, ask, *found.noted),
         facts={"forms": count_forms(item.form for item in found.data.items), "letter": letter.id},
     )
     if refused:

@@ -126,7 +126,7 @@ def ask(node: Node, requester: Requester, query: Query, budget: int = BUDGET) ->
             "plans": plans_json(node),
             **node.subject_scope(requester.tenant, subject),
         },
-        decisions=recorded(node, whole.decisions, site=node.me.site_id, act="recall"),
+        decisions=recorded(node, home, whole.decisions),
         facts={
             "recall": found.released.receipt.receipt.id,
             "model": generator.id,

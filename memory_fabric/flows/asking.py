@@ -170,7 +170,7 @@ def consult(
     for site in sites:
         ask = Ask(Act.QUERY, outgoing.requester, outgoing.purpose, node.me, site)
         decisions = node.gate.decide(ask, [state])
-        decided += recorded(node, decisions, site=site.site_id, act="query")
+        decided += recorded(node, ask, decisions)
         if not decisions[state].allowed:
             replies.withheld.append(Withheld(site, decisions.refusing))
             continue
@@ -212,7 +212,7 @@ def take_in(node: Node, outgoing: Outgoing, site: Site, reply: Reply, gathered: 
     decisions = node.gate.decide(
         ask, [*offered, *(ClassState(item.label_class) for item in reply.items)]
     )
-    gathered.decisions += recorded(node, decisions, site=site.site_id, act="take_in")
+    gathered.decisions += recorded(node, ask, decisions)
     permit = node.gate.permit(ask, decisions, outgoing.subject)
     gathered.parts.append(node.vault.take_in(permit, reply.items, node.clock.now()))
     refused = decisions.only(frozenset(offered)).refusing

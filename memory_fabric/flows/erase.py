@@ -97,7 +97,11 @@ def _erase(
     request = {"destination": node.me.site_id, **scope}
     if not all(decision.allowed for decision in decisions.values()):
         committed = node.commit(
-            "erase", requester, Outcome.DENIED, request=request, decisions=recorded(node, decisions)
+            "erase",
+            requester,
+            Outcome.DENIED,
+            request=request,
+            decisions=recorded(node, ask, decisions),
         )
         raise denied(
             "Policy refuses this erasure; nothing was erased.", decisions, committed.receipt.id
@@ -111,7 +115,7 @@ def _erase(
         requester,
         Outcome.DONE,
         request=request,
-        decisions=recorded(node, decisions),
+        decisions=recorded(node, ask, decisions),
         facts={
             "keys": [key_id.hex() for key_id in key_ids],
             "memories": len(records),

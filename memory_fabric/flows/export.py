@@ -108,7 +108,8 @@ def pending(
             state: decision
             for state, decision in decisions.granted.items()
             if form in (None, decision.form)
-        }
+        },
+        decisions.since,
     )
     return Pending(ask, wanted, declared, _not_there_yet(node, ask, wanted))
 
@@ -155,7 +156,7 @@ def _nothing(node: Node, plan: Pending, exported: Exported) -> Exported:
     committed = node.commit(
         "export", plan.ask.requester, Outcome.DENIED if refused else Outcome.DONE,
         request=_request(node, plan.ask),
-        decisions=recorded(node, plan.declared, site=plan.ask.destination.site_id, act="export"),
+        decisions=recorded(node, plan.ask, plan.declared),
         facts={"rows": 0},
     )  # fmt: skip
     if refused:
@@ -214,7 +215,7 @@ def _package(
             ask.requester,
             Outcome.PARTLY_WITHHELD if held_back else Outcome.DONE,
             request=_request(node, ask),
-            decisions=recorded(node, plan.decisions, site=site.site_id, act="export"),
+            decisions=recorded(node, ask, plan.decisions),
             facts={
                 "package": package,
                 "manifest": manifest.digest,

@@ -88,7 +88,7 @@ def begin_round(
             Act.SEND_UPDATE, requester, task.purpose, node.me, site, update=Update(False, 0, "0.0")
         )
         decisions = node.gate.decide(ask, states)
-        decided += recorded(node, decisions, site=site.site_id, act="send_update")
+        decided += recorded(node, ask, decisions)
         if refused := decisions.refusing:
             withheld.append(Withheld(site, refused))
             continue
@@ -163,7 +163,7 @@ def take_update(node: Node, requester: Requester, run: str, site_id: str, sealed
         requester,
         Outcome.DENIED if refused else Outcome.DONE,
         request=request,
-        decisions=recorded(node, decisions, act="take_in"),
+        decisions=recorded(node, ask, decisions),
         facts={**facts.recorded(), **about, "receipt": theirs},
     )
     ours = committed.receipt.id

@@ -55,7 +55,7 @@ def recall_leased(node: Node, outgoing: Outgoing, gathered: Gathered) -> None:
     gathered.parts.append(data)
     # Whoever asks may read the receipt, and the other classes tell what lies here.
     noted = reading.Reading(decisions, Decisions({}), data).noted
-    gathered.decisions += recorded(node, *noted, site=node.me.site_id, act="recall")
+    gathered.decisions += recorded(node, ask, *noted)
 
 
 def _hits(
@@ -163,7 +163,7 @@ def fetch_for(node: Node, letter: Letter) -> bytes:
             "plans": plans_json(node),
             "subjects": "all",
         },
-        decisions=recorded(node, *found.noted, site=letter.sender.site_id, act="recall"),
+        decisions=recorded(node, ask, *found.noted),
         facts={
             "forms": count_forms(item.form for item in found.data.items),
             "letter": letter.id,

@@ -84,7 +84,7 @@ def _release(node: Node, ask: Ask, found: Reading, subject: str | None) -> Relea
             "plans": plans_json(node),
             **node.subject_scope(ask.requester.tenant, subject),
         },
-        decisions=recorded(node, *found.noted, site=node.me.site_id, act="recall"),
+        decisions=recorded(node, ask, *found.noted),
         facts={"forms": count_forms(item.form for item in found.data.items)},
     )
     if refused:

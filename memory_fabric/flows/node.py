@@ -36,7 +36,7 @@ from memory_fabric.flows.remains import Remains
 from memory_fabric.flows.standing import Standing
 from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.duties import Duties
-from memory_fabric.gate.gate import Gate
+from memory_fabric.gate.gate import Ask, Gate
 from memory_fabric.vault.keyring import Keyring
 from memory_fabric.vault.letters import Letters
 from memory_fabric.vault.packages import Packages
@@ -275,14 +275,20 @@ def _candidates(
     return declared.union(others)
 
 
-def recorded(node: Node, *decisions: Decisions, **facts: str) -> list[dict[str, Any]]:
+def recorded(node: Node, ask: Ask, *decisions: Decisions) -> list[dict[str, Any]]:
     """Decisions as a receipt keeps them: class states that share an answer stand together.
 
     A declared class is named by its key, which the newest ``terms`` receipt before this one
-    spells out; any other stands in full. So every question can be put to policy again.
+    spells out; any other stands in full. ``as_of`` is the moment by which they were asked. So every
+    question can be put to policy again (``replay``).
     """
     declared = node.settings.declared
-    return [{**facts, **group} for some in decisions for group in _told(some, declared)]
+    asked = ask.to_json()
+    return [
+        {**asked, **({"as_of": some.since.isoformat()} if some.since else {}), **group}
+        for some in decisions
+        for group in _told(some, declared)
+    ]
 
 
 @lru_cache(64)

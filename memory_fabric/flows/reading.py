@@ -60,7 +60,7 @@ class Reading:
             for state in (ClassState(item, over) for item in out for over in (False, True))
             if state not in self.declared and (decision := self.decisions.granted.get(state))
         }
-        return self.declared, Decisions(others)
+        return self.declared, Decisions(others, self.decisions.since)
 
     @property
     def allowed(self) -> bool:

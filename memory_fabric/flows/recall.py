@@ -75,7 +75,7 @@ def recall(node: Node, requester: Requester, query: Query) -> Answer:
     own = reading.search(node, home, subject, text, vector, query.filters, query.top_k)
     gathered = Gathered(allowed=own.allowed)
     gathered.parts.append(own.data)
-    gathered.decisions += recorded(node, *own.noted, site=node.me.site_id, act="recall")
+    gathered.decisions += recorded(node, home, *own.noted)
     if own.withheld:
         gathered.withheld.append(Withheld(node.me, own.withheld))
     question = Outgoing(requester, purpose, subject, text, vector, query)

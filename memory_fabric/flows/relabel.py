@@ -87,7 +87,7 @@ def _relabel(
             requester,
             Outcome.DENIED,
             request=request,
-            decisions=recorded(node, decisions),
+            decisions=recorded(node, ask, decisions),
         )
         raise denied("Policy refuses this change of label.", decisions, committed.receipt.id)
     permit = node.gate.permit(ask, decisions, subject)
@@ -107,7 +107,7 @@ def _relabel(
             requester,
             list(resealed),
             request=request,
-            decisions=recorded(node, decisions),
+            decisions=recorded(node, ask, decisions),
         ),
     )
     return Relabelled(len(changes), committed.receipt.id)

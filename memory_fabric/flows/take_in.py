@@ -178,7 +178,7 @@ def _store(node: Node, package: Package) -> TakenIn:
                 "destination": node.me.site_id,
                 "plans": plans_json(node),
             },
-            decisions=recorded(node, decisions, site=sender.site_id, act="take_in"),
+            decisions=recorded(node, ask, decisions),
             facts={
                 "package": manifest.package,
                 "manifest": manifest.digest,

@@ -6,11 +6,13 @@ that every recorded question can be put to policy again.
 
 from __future__ import annotations
 
-from memory_fabric.core.access import Requester, Role
+from memory_fabric.core.access import BUILDABLE, Requester, Role
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.flows.node import Node, plans_json
 
+TERMS = "terms"
+"""The act that spells them out, as receipts name it."""
 ITSELF = Requester("site", "", Role.OPERATOR)
 """Who asks when the site acts for itself."""
 
@@ -22,8 +24,9 @@ def record_terms(node: Node) -> None:
         "crossing": node.gate.rulebook.crossing is not None,
         "roster": node.roster.to_json(),
         "plans": plans_json(node),
+        "forms": sorted(BUILDABLE),
         "classes": [item.to_json() for item in node.settings.classes],
     }
-    newest = node.ledger.receipts(None, 1, Wanted(act="terms"))
+    newest = node.ledger.receipts(None, 1, Wanted(act=TERMS))
     if not newest or any(newest[0]["request"].get(name) != value for name, value in terms.items()):
-        node.commit("terms", ITSELF, Outcome.DONE, request=terms)
+        node.commit(TERMS, ITSELF, Outcome.DONE, request=terms)

@@ -101,7 +101,7 @@ def train_for(node: Node, letter: Letter) -> bytes:
         return node.letters.seal_refusal(body, to=letter.sender, reply_to=letter).sealed
 
     incoming, entering = decide(Act.TAKE_IN, asked.states)
-    decided += recorded(node, entering, act="take_in")
+    decided += recorded(node, incoming, entering)
     if refused := entering.refusing:
         return refuse(refused)
     node.vault.take_in_update(
@@ -115,13 +115,15 @@ def train_for(node: Node, letter: Letter) -> bytes:
         if state.label_class.data_class in task.data_classes
     ]
     training, learning = decide(Act.TRAIN, candidates)
-    decided += recorded(node, learning, act="train")
+    decided += recorded(node, training, learning)
     data = _opened(node, training, learning)
     able = [state for state in candidates if learning[state].allowed]
-    _, leaving = decide(Act.SEND_UPDATE, able, _cohort(data.items))
+    sending, leaving = decide(Act.SEND_UPDATE, able, _cohort(data.items))
     used = [item for item in data.items if _leaves(node, leaving, item)]
-    if not used and (refused := _told(node, Decisions({**learning, **leaving}), learning)):
-        decided += recorded(node, leaving, act="send_update", cohort=str(_cohort(data.items)))
+    if not used and (
+        refused := _told(node, Decisions({**learning, **leaving}, learning.since), learning)
+    ):
+        decided += recorded(node, sending, leaving)
         return refuse(refused)
 
     update, facts = _lesson(node, asked, used)
@@ -129,7 +131,7 @@ def train_for(node: Node, letter: Letter) -> bytes:
     now = node.clock.now()
     made = trained(data, used, update, facts.to_json(), now)
     sending, leaving = decide(Act.SEND_UPDATE, sorted(made.states, key=_key), facts.cohort)
-    decided += recorded(node, leaving, act="send_update", cohort=str(facts.cohort))
+    decided += recorded(node, sending, leaving)
     if refused := leaving.refusing:
         return refuse(refused)
     part = node.vault.clear_update(node.gate.permit(sending, leaving, None), made, now)

@@ -16,10 +16,16 @@ _REMEMBERED = 256
 class Decisions(Mapping[ClassState, Decision]):
     """A decision for each class state. Immutable: a site has thousands of classes and decides on
     the same ones again and again, so what follows from the decisions is worked out once.
+
+    Attributes:
+        since: the moment by which all of them were asked; they hold from then until ``changes_at``.
     """
 
-    def __init__(self, by_state: Mapping[ClassState, Decision]) -> None:
+    def __init__(
+        self, by_state: Mapping[ClassState, Decision], since: datetime | None = None
+    ) -> None:
         self._by_state = dict(by_state)
+        self.since = since
 
     def __getitem__(self, state: ClassState) -> Decision:
         return self._by_state[state]
@@ -76,11 +82,12 @@ class Decisions(Mapping[ClassState, Decision]):
 
     def only(self, states: frozenset[ClassState]) -> Decisions:
         """The decisions on those of the states that were decided on."""
-        return _only(self, states)
+        return _only(self, states, self.since)
 
 
 @lru_cache(_REMEMBERED)
-def _only(decisions: Decisions, states: frozenset[ClassState]) -> Decisions:
+def _only(decisions: Decisions, states: frozenset[ClassState], since: datetime | None) -> Decisions:
     if states.issuperset(decisions):
         return decisions
-    return Decisions({state: decision for state, decision in decisions.items() if state in states})
+    kept = {state: decision for state, decision in decisions.items() if state in states}
+    return Decisions(kept, since)

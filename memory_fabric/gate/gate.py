@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from memory_fabric.core.access import (
     BUNDLE_UNUSABLE,
@@ -83,6 +84,18 @@ class Ask:
         """Whether anything leaves or enters the site."""
         return self.origin.site_id != self.destination.site_id
 
+    def to_json(self) -> dict[str, Any]:
+        """What receipts keep of it, beside requester and purpose: the act, the other site (this one
+        where nothing crosses), and what policy sees of a change of label or an update.
+        """
+        there = self.origin if self.act is Act.TAKE_IN else self.destination
+        told: dict[str, Any] = {"act": str(self.act), "site": there.site_id}
+        if self.loosens:
+            told["loosens"] = True
+        if self.update:
+            told["update"] = asdict(self.update)
+        return told
+
     def question(self, state: ClassState, form: Form | None, plan: Plan) -> Question:
         """The question about one class state, in one form."""
         return Question(
@@ -124,7 +137,7 @@ class Gate:
         self.rulebook = rulebook
         self.roster = roster
         self.plans = plans
-        self._available = available
+        self.available = available
         self._clock = clock
         self._mint = mint
         self._plans_key = tuple((form, plans[form]) for form in LADDER)
@@ -141,7 +154,7 @@ class Gate:
         engine = self.rulebook.crossing if ask.crosses else self.rulebook.home
         wanted = frozenset(states)
         if engine is None:
-            return Decisions(dict.fromkeys(wanted, _denied(BUNDLE_UNUSABLE)))
+            return Decisions(dict.fromkeys(wanted, _denied(BUNDLE_UNUSABLE)), self._clock.now())
         now = self._clock.now()
         common = self._key(engine, ask)
         held = self._sets.get((common, wanted))
@@ -166,11 +179,13 @@ class Gate:
     ) -> Decisions:
         """Each state's decision, cached or asked for now; always in the same order."""
         decisions: dict[ClassState, Decision] = {}
+        since: list[datetime] = []
         missing: list[ClassState] = []
         ordered = sorted(states, key=lambda state: (state.label_class.key, state.retention_over))
         for state in ordered:
             cached = self._cache.get((common, state))
             if cached and _still_true(cached[0], cached[1].changes_at, now):
+                since.append(cached[0])
                 decisions[state] = cached[1]
             else:
                 missing.append(state)
@@ -188,7 +203,8 @@ class Gate:
                 for state, decision in fresh.items():
                     decisions[state] = replace(decision, changes_at=changes_at)
                     self._cache[common, state] = (now, decisions[state])
-        return Decisions({state: decisions[state] for state in ordered})
+        asked = now if missing else max(since, default=now)
+        return Decisions({state: decisions[state] for state in ordered}, asked)
 
     def permit(self, ask: Ask, decisions: Decisions, subject: str | None) -> Permit:
         """A permit over the allowed ones among the decisions; it may cover none of them."""
@@ -232,7 +248,7 @@ class Gate:
                 elif not verdict.allowed:
                     refusing[state] += verdict.rules
                     continue
-                elif form is not None and form not in self._available:
+                elif form is not None and form not in self.available:
                     unavailable[state] = [FORM_NOT_AVAILABLE]
                     continue
                 else:

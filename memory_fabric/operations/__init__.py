@@ -21,6 +21,7 @@ from memory_fabric.operations.exports import (
     lease_list,
     lease_recall,
 )
+from memory_fabric.operations.impact import policy_impact, receipts_replay
 from memory_fabric.operations.keys import keys_escrow, keys_rotate, keys_status
 from memory_fabric.operations.memories import (
     add,
@@ -118,9 +119,11 @@ __all__ = [
     "operator",
     "own_page",
     "page",
+    "policy_impact",
     "receipt_proof",
     "receipt_show",
     "receipts_list",
+    "receipts_replay",
     "receipts_tally",
     "receipts_verify",
     "run",
@@ -137,7 +140,7 @@ OPERATIONS: Mapping[str, Operation] = {
         app_add, app_list, app_remove, add, add_good, search, ask, context, get, page, forget,
         own_page, label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
         receipts_list, receipts_tally, erasures, receipt_show, receipt_proof, receipts_verify,
-        checkpoint, grid_card, grid_accept, grid_witness,
+        receipts_replay, policy_impact, checkpoint, grid_card, grid_accept, grid_witness,
         export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,

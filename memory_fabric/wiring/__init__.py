@@ -6,7 +6,8 @@ roster.json     the sites of the grid, signed by the grid key
 keys/           root.key, keyring.db (wrapped keys), ledger.checkpoint (anchor of the log)
 stack/          the sealed LanceDB table
 ledger.db       catalog, receipts, apps
-bundle/         policies/ (installed), validated/ (the last that passed every check)
+bundle/         policies/ (installed), validated/ (the last that passed every check),
+                history/ (all that were in force, by digest)
 runs/           checkpoints of fine-tuning runs, sealed to the site itself
 run/            lock and local socket
 """
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from memory_fabric.adapters.transport import LocalSocket as LocalSocket
     from memory_fabric.adapters.transport import bindable as bindable
     from memory_fabric.wiring.audit import audit_home as audit_home
+    from memory_fabric.wiring.bundles import candidate as candidate
     from memory_fabric.wiring.create import create_home as create_home
     from memory_fabric.wiring.home import Home as Home
     from memory_fabric.wiring.home import open_home as open_home
@@ -51,6 +53,7 @@ _PARTS = {
     "adapters.training": ("TINY_MODEL", "WorkerTrainer"),
     "adapters.transport": ("LocalSocket", "bindable"),
     "wiring.audit": ("audit_home",),
+    "wiring.bundles": ("candidate",),
     "wiring.create": ("create_home",),
     "wiring.home": ("Home", "open_home"),
     "wiring.kept_keys": ("keys_in_escrow", "keys_of"),

@@ -66,6 +66,11 @@ class Paths:
         return self.root / "bundle" / "validated"
 
     @property
+    def history(self) -> Path:
+        """Every bundle that was in force, by its digest."""
+        return self.root / "bundle" / "history"
+
+    @property
     def lock(self) -> Path:
         """Held by the one process that has the home open."""
         return self.root / "run" / "lock"

@@ -7,9 +7,11 @@ import typer
 from memory_fabric.cli.policy.cases import run_cases
 from memory_fabric.cli.policy.check import check
 from memory_fabric.cli.policy.explain import explain
+from memory_fabric.cli.policy.impact import impact
 
 commands = typer.Typer(help="The policy bundle.", no_args_is_help=True)
 
 commands.command("check")(check)
 commands.command("test")(run_cases)
 commands.command("explain")(explain)
+commands.command("impact")(impact)
