@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup system-packages demo finetune test test-all test-federation check format bench \
+.PHONY: help setup system-packages browser demo finetune test test-all test-federation check format bench \
         minilm model lock wheel clean
 
 PYTHON ?= python3
@@ -48,11 +48,16 @@ demo: $(BASE) ## the whole story on this machine: sites in four countries
 finetune: $(TRAIN) ## four sites train one model, and the rules keep one update at home (SEEDS=3)
 	@$(BIN)/python examples/finetune.py --seeds $(SEEDS) $(ARGS)
 
-test: $(DEV) ## the tests, without the slow ones
+test: $(DEV) browser ## the tests, without the slow ones
 	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
-test-all: $(DEV) ## all tests
+test-all: $(DEV) browser ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+# What the console is tried in; without it those tests say that they were skipped.
+browser:
+	@command -v chromium >/dev/null || { [ "$$(id -u)" = 0 ] && $(MAKE) --no-print-directory \
+	    system-packages; } || echo 'No chromium: tests/browser is skipped. As root: make system-packages'
 
 test-federation: $(DEV) $(TRAIN) $(RAY) ## the tests of training and federation, slow ones too
 	@$(BIN)/python -m pytest tests/federation $(ARGS)

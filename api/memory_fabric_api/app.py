@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Response
+from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 
 from memory_fabric import __version__
 from memory_fabric.wiring import Home
 from memory_fabric_api import problems
+from memory_fabric_api.console import create_console
 from memory_fabric_api.routes import answers, erasures, health, memories, policy, receipts, search
 from memory_fabric_api.shield import MAX_BODY, Shield
 
@@ -63,9 +65,16 @@ def create_app(home: Home, max_body: int = MAX_BODY) -> FastAPI:
     app.state.home = home
     for room in (memories, search, answers, erasures, receipts, policy, health):
         app.include_router(room.router)
+    app.add_api_route("/console", _into_console, include_in_schema=False)
+    app.mount("/console", create_console(home))
     problems.install(app)
     app.add_middleware(Shield, max_body=max_body)
     return app
+
+
+async def _into_console() -> Response:
+    """A mount answers below its path only."""
+    return RedirectResponse("/console/")
 
 
 def _operation_id(route: APIRoute) -> str:

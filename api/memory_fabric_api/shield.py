@@ -45,7 +45,7 @@ class Shield:
             if message["type"] == "http.response.start":
                 started = True
                 headers = MutableHeaders(scope=message)
-                headers["cache-control"] = "no-store"
+                headers.setdefault("cache-control", "no-store")
                 headers["x-content-type-options"] = "nosniff"
             await send(message)
 

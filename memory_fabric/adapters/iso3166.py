@@ -34,6 +34,15 @@ def is_region(code: str) -> bool:
     return pycountry.countries.get(alpha_2=code) is not None
 
 
+def region_name(code: str) -> str:
+    """What people call it: ``Germany``, ``Virginia, United States``; else its code."""
+    country = pycountry.countries.get(alpha_2=code[:2])
+    part = pycountry.subdivisions.get(code=code) if "-" in code else None
+    names = [part.name] if part else []
+    names += [getattr(country, "common_name", country.name)] if country else []
+    return ", ".join(names) or code
+
+
 def check_region(code: str) -> Region:
     """The region with this code.
 

@@ -33,6 +33,13 @@ from memory_fabric.operations.memories import (
     page,
     search,
 )
+from memory_fabric.operations.oversight import (
+    expiring,
+    policy_flows,
+    policy_rule,
+    policy_rules,
+    policy_words,
+)
 from memory_fabric.operations.receipts import (
     checkpoint,
     erasures,
@@ -69,7 +76,7 @@ from memory_fabric.operations.training import (
     finetune_save,
     finetune_take,
 )
-from memory_fabric.operations.who import authenticate, operator
+from memory_fabric.operations.who import authenticate, operator, sign_in, still_valid
 from memory_fabric.wiring import Home
 
 __all__ = [
@@ -90,6 +97,7 @@ __all__ = [
     "classes_list",
     "context",
     "erasures",
+    "expiring",
     "explain_policy",
     "export_run",
     "export_status",
@@ -119,7 +127,11 @@ __all__ = [
     "operator",
     "own_page",
     "page",
+    "policy_flows",
     "policy_impact",
+    "policy_rule",
+    "policy_rules",
+    "policy_words",
     "receipt_proof",
     "receipt_show",
     "receipts_list",
@@ -128,7 +140,9 @@ __all__ = [
     "receipts_verify",
     "run",
     "search",
+    "sign_in",
     "status",
+    "still_valid",
     "verify_site",
 ]
 
@@ -146,6 +160,7 @@ OPERATIONS: Mapping[str, Operation] = {
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
         backup_create, backup_check,
         keys_status, keys_rotate, keys_escrow,
+        policy_rules, policy_rule, policy_words, policy_flows, expiring,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""

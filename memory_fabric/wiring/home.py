@@ -14,7 +14,7 @@ from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.embedders import embedder_by_id
 from memory_fabric.adapters.files import refuse_other, replace_file, supersede
 from memory_fabric.adapters.generators import choose
-from memory_fabric.adapters.iso3166 import check_region
+from memory_fabric.adapters.iso3166 import check_region, region_name
 from memory_fabric.adapters.keystore import SqliteKeyStore
 from memory_fabric.adapters.lance import LanceStack
 from memory_fabric.adapters.ledger import SqlLedger
@@ -66,6 +66,7 @@ from memory_fabric.wiring.create import ACCEPTED_GRID, GRID_SECRET, site_card
 from memory_fabric.wiring.paths import Paths, model_directory
 from memory_fabric.wiring.peers import Neighbours, link_homes
 from memory_fabric.wiring.policies import load_rulebook
+from memory_fabric.wiring.written import Written, read_written
 
 LOCK_WAIT = 10.0
 """Seconds that a command waits for another one on the same home."""
@@ -213,6 +214,14 @@ class Home:
     def warm(self) -> int:
         """Decide ahead of time what will be asked; how many decisions stand ready."""
         return warm(self.node)
+
+    def region_name(self, code: str) -> str:
+        """What people call a region."""
+        return region_name(code)
+
+    def written(self) -> Written:
+        """The rules in force, as they are written."""
+        return read_written(self._paths.validated, self.node.gate.rulebook.digest)
 
     def warnings(self) -> list[str]:
         """What an operator should know about this machine."""

@@ -1,0 +1,176 @@
+"""What an officer does in the console, in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Visit
+
+PAGES = {
+    "overview": "",
+    "rules": "rules",
+    "rule": "rules/eu-health-stays",
+    "explain": "explain?act=recall&site=lon-1&purpose=care&consent=none",
+    "receipts": "receipts",
+    "erasures": "erasures",
+    "expiry": "expiry",
+}
+SIGHTS: dict[str, dict[str, Any]] = {
+    "desk": {},
+    "phone": {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2},
+    "dark": {"color_scheme": "dark"},
+}
+
+
+def test_only_a_key_of_compliance_opens_it(visiting: Callable[..., Visit]) -> None:
+    visit = visiting()
+    visit.open("rules")
+    visit.arrives("Compliance console")
+    visit.sign_in("mf_000000000000_wrong")
+    expect(visit.page.get_by_role("alert")).to_contain_text("This API key is not known here.")
+    visit.sign_in(visit.site.app)
+    expect(visit.page.get_by_role("alert")).to_contain_text("the console is for role compliance")
+    visit.open("rules")
+    visit.page.get_by_label("Your key").fill(visit.site.officer)
+    visit.page.get_by_role("button", name="Sign in").click()
+    visit.arrives("Rules")
+    visit.page.get_by_role("button", name="Sign out").click()
+    visit.open("rules")
+    visit.arrives("Compliance console")
+
+
+@pytest.mark.parametrize("sight", SIGHTS)
+def test_every_page_is_fit_for_everybody(visiting: Callable[..., Visit], sight: str) -> None:
+    """Nothing serious for axe, nothing wider than the window, a picture of each."""
+    visit = visiting(**SIGHTS[sight])
+    visit.open("sign-in")
+    visit.picture(f"{sight}-sign-in")
+    barriers = visit.barriers()
+    visit.sign_in()
+    for name, path in PAGES.items():
+        visit.open(path)
+        visit.picture(f"{sight}-{name}")
+        barriers += [f"{name}: {barrier}" for barrier in visit.barriers()]
+        wide = visit.page.evaluate(
+            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        )
+        assert wide <= 0, f"{name} is {wide} pixels wider than the window"
+        assert visit.page.get_by_role("main").count() == 1
+        assert visit.page.get_by_role("heading", level=1).count() == 1
+    assert barriers == []
+
+
+def test_the_overview_says_what_crosses_in_which_form(anna: Visit) -> None:
+    picture = anna.page.get_by_role("img", name=re.compile("What may go from Germany to"))
+    expect(picture).to_be_visible()
+    row = anna.page.get_by_role("row", name=re.compile("United Kingdom"))
+    expect(row).to_contain_text("Redacted")
+    expect(row).to_contain_text("eu-health-stays")
+
+
+def test_rules_are_searched_and_read(anna: Visit) -> None:
+    anna.open("rules")
+    anna.page.evaluate("window.still = true")
+    anna.page.get_by_label("Search").fill("health stays")
+    expect(anna.page.get_by_role("status")).to_have_text(re.compile(r"^[1-9] of \d+ rules$"))
+    assert anna.page.evaluate("window.still"), "only the list was exchanged"
+    anna.page.get_by_role("link", name="Health data does not leave the EEA").click()
+    expect(anna.page.get_by_role("region", name="Text").first).to_contain_text("forbid (")
+    expect(anna.page.get_by_role("table")).to_contain_text("Refused")
+
+
+def ask_about_london(page: Page) -> None:
+    page.get_by_label("Other site").select_option("lon-1")
+    page.get_by_label("Purpose").select_option("care")
+    page.get_by_role("checkbox", name="health").check()
+    page.get_by_role("button", name="Ask").click()
+
+
+def test_a_question_is_answered_in_place(anna: Visit) -> None:
+    anna.open("explain")
+    anna.page.evaluate("window.still = true")
+    ask_about_london(anna.page)
+    answer = anna.page.get_by_role("region", name="No.")
+    expect(answer).to_contain_text("Health data does not leave the EEA")
+    assert anna.page.evaluate("window.still"), "only the answer was exchanged"
+    assert "special=health" in anna.page.url, "the question can be kept as an address"
+    answer.get_by_role("link").first.click()
+    anna.arrives("Health data")
+
+
+def test_a_receipt_is_found_and_proved(anna: Visit) -> None:
+    anna.open("receipts")
+    anna.page.get_by_label("Outcome").select_option("partly_withheld")
+    expect(anna.page.get_by_role("table").get_by_text("Done")).to_have_count(0)
+    anna.page.get_by_label("Act").select_option("recall")
+    anna.page.get_by_role("link", name="Recall").first.click()
+    expect(anna.page.get_by_text("Verified.")).to_be_visible()
+    expect(anna.page.get_by_role("img", name=re.compile("up the Merkle tree"))).to_be_visible()
+    name = anna.page.url.rsplit("/", 1)[1]
+    anna.open("receipts")
+    anna.page.get_by_label("Search").fill(name[:8])
+    expect(anna.page.locator("tbody tr")).to_have_count(1)
+    anna.page.get_by_role("button", name="Verify now").click()
+    anna.arrives("The log is whole")
+
+
+def test_without_scripts_everything_works(visiting: Callable[..., Visit]) -> None:
+    visit = visiting(java_script_enabled=False)
+    visit.sign_in()
+    page = visit.page
+    for link in ("Rules", "Explain", "Receipts", "Erasures", "What expires", "Overview"):
+        page.get_by_role("navigation", name="Console").get_by_role("link", name=link).click()
+        visit.arrives(link)
+    visit.open("explain")
+    ask_about_london(page)
+    expect(page.get_by_role("region", name="No.")).to_be_visible()
+    visit.open("rules")
+    page.get_by_label("Search").fill("health stays")
+    page.get_by_role("button", name="Search").click()
+    expect(page.get_by_role("status")).to_have_text(re.compile(r"^[1-9] of"))
+    visit.open("receipts")
+    page.get_by_label("Act").select_option("erase")
+    page.get_by_role("button", name="Show").click()
+    page.get_by_role("link", name="Erasure").first.click()
+    expect(page.get_by_text("Verified.")).to_be_visible()
+
+
+def focused(page: Page) -> str:
+    """What a screen reader would say stands under the focus."""
+    return str(
+        page.evaluate("(document.activeElement.innerText || document.activeElement.id).trim()")
+    )
+
+
+def tab_to(page: Page, name: str) -> None:
+    for _ in range(60):
+        if focused(page) == name:
+            return
+        page.keyboard.press("Tab")
+    raise AssertionError(f"{name} cannot be reached with the tabulator")
+
+
+def test_a_keyboard_is_enough(visiting: Callable[..., Visit]) -> None:
+    visit = visiting()
+    page = visit.page
+    visit.open("sign-in")
+    assert focused(page) == "key"
+    page.keyboard.type(visit.site.officer)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/console/")
+    page.keyboard.press("Tab")
+    assert focused(page) == "Skip to content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    visit.open("explain")
+    tab_to(page, "site")
+    page.keyboard.type("lon-1")
+    tab_to(page, "Ask")
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("region", name=re.compile("^Yes, with names"))).to_be_visible()
