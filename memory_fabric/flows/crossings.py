@@ -10,7 +10,20 @@ from memory_fabric.core.access import Act, Form, Requester, Role
 from memory_fabric.core.places import Site
 from memory_fabric.flows import reading
 from memory_fabric.flows.node import Node
+from memory_fabric.gate.decisions import Decisions
 from memory_fabric.gate.gate import Ask
+
+
+def others(node: Node, tenant: str) -> list[Site]:
+    """The other sites that share a tenant, by name."""
+    me = node.me.site_id
+    return [site for site in node.roster if site.site_id != me and tenant in site.tenants]
+
+
+def decide(node: Node, tenant: str, purpose: str, site: Site, act: Act = Act.RECALL) -> Decisions:
+    """On every declared class of a purpose, as an app at that site would be answered now."""
+    ask = Ask(act, Requester("", tenant, Role.APP), purpose, node.me, site)
+    return reading.decide(node, ask)[1]
 
 
 @dataclass(frozen=True)
@@ -30,16 +43,13 @@ class Crossing:
 
 def crossings(node: Node, tenant: str, purposes: Iterable[str]) -> list[Crossing]:
     """To each site that shares the tenant, as an app there would be answered now."""
-    app = Requester("", tenant, Role.APP)
     wanted = sorted(purposes)
     found = []
-    for site in node.roster:
-        if site.site_id == node.me.site_id or tenant not in site.tenants:
-            continue
+    for site in others(node, tenant):
         allowed: Counter[Form | None] = Counter()
         rules: set[str] = set()
         for purpose in wanted:
-            _, declared = reading.decide(node, Ask(Act.RECALL, app, purpose, node.me, site))
+            declared = decide(node, tenant, purpose, site)
             for decision, _, classes in declared.alike:
                 allowed[decision.form] += len(classes)
             rules |= {rule.id for rule in declared.refusing}

@@ -36,6 +36,7 @@ from memory_fabric.operations.memories import (
 from memory_fabric.operations.oversight import (
     expiring,
     policy_flows,
+    policy_matrix,
     policy_rule,
     policy_rules,
     policy_words,
@@ -129,6 +130,7 @@ __all__ = [
     "page",
     "policy_flows",
     "policy_impact",
+    "policy_matrix",
     "policy_rule",
     "policy_rules",
     "policy_words",
@@ -160,7 +162,7 @@ OPERATIONS: Mapping[str, Operation] = {
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
         backup_create, backup_check,
         keys_status, keys_rotate, keys_escrow,
-        policy_rules, policy_rule, policy_words, policy_flows, expiring,
+        policy_rules, policy_rule, policy_words, policy_flows, policy_matrix, expiring,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""

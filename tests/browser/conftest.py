@@ -12,6 +12,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -110,8 +111,13 @@ def _live(home: Home, folder: Path) -> None:
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     folder = tmp_path_factory.mktemp("grid")
+    soon = (datetime.now(UTC) + timedelta(days=20)).date().isoformat()
     for name, region in (("fra-1", "DE"), ("lyo-1", "FR"), ("lon-1", "GB"), ("vir-1", "US-VA")):
-        create_home(folder / name, site_id=name, region=region, tenants=["acme"])
+        instruments = {"eu-scc": soon} if name == "vir-1" else {}
+        create_home(
+            folder / name, site_id=name, region=region, tenants=["acme"], instruments=instruments,
+            transfer_risk_assessed=bool(instruments),
+        )  # fmt: skip
     with open_home(folder / "fra-1") as frankfurt:
         _live(frankfurt, folder)
     with open_home(folder / "lon-1") as london:

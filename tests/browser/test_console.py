@@ -16,6 +16,7 @@ PAGES = {
     "rules": "rules",
     "rule": "rules/eu-health-stays",
     "explain": "explain?act=recall&site=lon-1&purpose=care&consent=none",
+    "matrix": "matrix?purpose=care",
     "receipts": "receipts",
     "erasures": "erasures",
     "expiry": "expiry",
@@ -103,6 +104,21 @@ def test_a_question_is_answered_in_place(anna: Visit) -> None:
     anna.arrives("Health data")
 
 
+def test_a_cell_of_the_matrix_opens_its_explanation(anna: Visit) -> None:
+    anna.open("matrix?purpose=care")
+    anna.page.evaluate("window.still = true")
+    row = anna.page.get_by_role("row", name="Confidential, health")
+    row.get_by_role("link", name="Nothing to United Kingdom").click()
+    answer = anna.page.get_by_role("region", name="No.")
+    expect(answer).to_contain_text("Health data does not leave the EEA")
+    assert anna.page.evaluate("window.still"), "only the answer was exchanged"
+    row.get_by_role("link", name="In full to France").click()
+    expect(anna.page.get_by_role("region", name=re.compile("^Yes, in full"))).to_be_visible()
+    anna.picture("desk-matrix-cell")
+    anna.page.get_by_label("Purpose").select_option("support")
+    expect(anna.page.get_by_role("table")).to_contain_text("Recall for support")
+
+
 def test_a_receipt_is_found_and_proved(anna: Visit) -> None:
     anna.open("receipts")
     anna.page.get_by_label("Outcome").select_option("partly_withheld")
@@ -119,16 +135,28 @@ def test_a_receipt_is_found_and_proved(anna: Visit) -> None:
     anna.arrives("The log is whole")
 
 
+def test_what_ends_is_told_before_it_ends(anna: Visit) -> None:
+    expect(anna.page.get_by_role("region", name="Ends soon")).to_contain_text("eu-scc")
+    anna.open("expiry")
+    items = anna.page.get_by_role("main").get_by_role("listitem")
+    expect(items.first).to_contain_text("eu-scc")
+    expect(items.first).to_contain_text("vir-1 (US-VA)")
+    expect(items.filter(has_text="GDPR-adequate").first).to_be_visible()
+
+
 def test_without_scripts_everything_works(visiting: Callable[..., Visit]) -> None:
     visit = visiting(java_script_enabled=False)
     visit.sign_in()
     page = visit.page
-    for link in ("Rules", "Explain", "Receipts", "Erasures", "What expires", "Overview"):
+    for link in ("Rules", "Explain", "Matrix", "Receipts", "Erasures", "What expires", "Overview"):
         page.get_by_role("navigation", name="Console").get_by_role("link", name=link).click()
         visit.arrives(link)
     visit.open("explain")
     ask_about_london(page)
     expect(page.get_by_role("region", name="No.")).to_be_visible()
+    visit.open("matrix?purpose=care")
+    page.get_by_role("link", name="Redacted to United Kingdom").first.click()
+    expect(page.get_by_role("region", name=re.compile("^Yes, with names"))).to_be_visible()
     visit.open("rules")
     page.get_by_label("Search").fill("health stays")
     page.get_by_role("button", name="Search").click()

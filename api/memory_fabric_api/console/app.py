@@ -20,6 +20,7 @@ from memory_fabric_api.console.routes import (
     erasures,
     expiry,
     explain,
+    matrix,
     overview,
     receipts,
     rules,
@@ -49,7 +50,7 @@ def create_console(home: Home, sessions: Sessions | None = None) -> FastAPI:
     app.state.home = home
     app.state.sessions = sessions or Sessions()
     for room in (
-        signing_in, overview, rules, explain, receipts, erasures, expiry, static,
+        signing_in, overview, rules, explain, matrix, receipts, erasures, expiry, static,
     ):  # fmt: skip
         app.include_router(room.router)
     _install_errors(app)

@@ -63,6 +63,26 @@ def draw(flows: Sequence[Mapping[str, Any]]) -> Picture:
     return Picture(_WIDTH, height, _LEFT, _RIGHT, _BORDER, start, tall, tuple(bounds))
 
 
+@dataclass(frozen=True)
+class Part:
+    """One form's share of a bar that is 100 wide."""
+
+    form: str
+    x: float
+    width: float
+
+
+def shares(flow: Mapping[str, Any]) -> list[Part]:
+    """The same as one bar, for windows too narrow for ribbons."""
+    allowed: Mapping[str, int] = flow["allowed"]
+    total, parts, x = sum(allowed.values()) or 1, [], 0.0
+    for form in FORMS:
+        if count := allowed.get(form, 0):
+            parts.append(Part(form, round(x, 2), round(100 * count / total, 2)))
+            x += 100 * count / total
+    return parts
+
+
 def _bound(flow: Mapping[str, Any], left: float, right: float) -> Bound:
     allowed: Mapping[str, int] = flow["allowed"]
     total = sum(allowed.values()) or 1

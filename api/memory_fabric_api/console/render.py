@@ -26,6 +26,7 @@ _NAVIGATION: Sequence[tuple[str, str, str]] = (
     ("overview", "Overview", "/console/"),
     ("rules", "Rules", "/console/rules"),
     ("explain", "Explain", "/console/explain"),
+    ("matrix", "Matrix", "/console/matrix"),
     ("receipts", "Receipts", "/console/receipts"),
     ("erasures", "Erasures", "/console/erasures"),
     ("expiry", "What expires", "/console/expiry"),

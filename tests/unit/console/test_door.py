@@ -9,7 +9,7 @@ from memory_fabric import operations
 from memory_fabric.wiring import Home
 from tests.unit.console.conftest import ORIGIN, Hands, key_for, sign_in, token_of
 
-PAGES = ["", "rules", "explain", "receipts", "erasures", "expiry"]
+PAGES = ["", "rules", "explain", "matrix", "receipts", "erasures", "expiry"]
 
 
 @pytest.mark.parametrize("page", PAGES)

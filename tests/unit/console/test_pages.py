@@ -38,7 +38,9 @@ def test_pages_are_kept_by_nobody_and_files_by_their_content(officer: TestClient
     assert officer.get("/console/static/console.css?v=old").headers["cache-control"] == "no-store"
 
 
-@pytest.mark.parametrize("path", ["", "sign-in", "rules", "explain", "receipts", "expiry"])
+@pytest.mark.parametrize(
+    "path", ["", "sign-in", "rules", "explain", "matrix", "receipts", "expiry"]
+)
 def test_nothing_stands_in_line(officer: TestClient, path: str) -> None:
     text = officer.get(f"/console/{path}").text
     assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)|https?://", text)
@@ -48,7 +50,9 @@ def test_nothing_stands_in_line(officer: TestClient, path: str) -> None:
     ("path", "status"),
     [("nowhere", 404), ("rules/unknown", 404), ("receipts/unknown", 404),
      ("explain?act=nonsense", 422), ("explain?act=recall&site=nowhere&purpose=care", 404),
-     ("explain?act=recall&data_class=nonsense", 422), ("static/../app.py", 404),
+     ("explain?act=recall&data_class=nonsense", 422), ("matrix?act=erase", 422),
+     ("matrix?purpose=nonsense", 422), ("matrix?purpose=support", 403), ("receipts?since=x", 422),
+     ("static/../app.py", 404),
      ("static/htmx.LICENSE", 404)],
 )  # fmt: skip
 def test_what_does_not_exist_is_a_page_that_says_so(

@@ -10,8 +10,8 @@ from memory_fabric_api.console.render import page
 
 router = APIRouter()
 
-_AHEAD = 5 * 365
-"""Days; adequacy decisions are made for four years."""
+_AHEAD = 10 * 365
+"""Days; adequacy decisions are made for years."""
 
 
 @router.get("/expiry")

@@ -34,6 +34,7 @@ class Question(BaseModel):
     data_class: DataClass = DataClass.CONFIDENTIAL
     personal: bool = True
     special: list[str] = []
+    purposes: list[str] = []
     consent: Consent = Consent.NONE
 
 
@@ -57,6 +58,7 @@ def explain(
                 "personal": asked.personal or bool(asked.special),
                 "special": [name for name in asked.special if name],
                 "consent": asked.consent,
+                **({"purposes": asked.purposes} if asked.purposes else {}),
             },
         )
     return page(
