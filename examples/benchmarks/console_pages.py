@@ -28,6 +28,14 @@ from memory_fabric.wiring import Home, create_home, open_home
 OPERATOR = {"os_user": "bench"}
 SITES = (("fra-1", "DE"), ("lyo-1", "FR"), ("lon-1", "GB"), ("vir-1", "US-VA"))
 AT_ONCE = 1000
+RULE = """
+@id("de-care-stays-at-home")
+@title("Care data stays in Germany")
+@basis("Benchmark")
+forbid (principal, action in Sov::Action::"share", resource in Sov::Region::"DE")
+when { resource.personal && context.purpose == Sov::Purpose::"operations" }
+unless { principal in Sov::Region::"DE" };
+"""
 
 
 def fill(home: Home, receipts: int) -> None:
@@ -83,12 +91,23 @@ def measure(home: Home, rounds: int) -> dict[str, dict[str, float]]:
     )
     middle = home.node.ledger.checkpoint().size // 2
     one = home.node.ledger.receipts(middle, 1)[0]["id"]
+    starter = Path(__file__).parents[2] / "policies"
+    files = {
+        path.relative_to(starter).as_posix(): path.read_bytes()
+        for path in starter.rglob("*")
+        if path.is_file()
+    }
+    files["packs/own.cedar"] = RULE.encode()
+    officer = operations.authenticate(home, made["key"])
+    digest = operations.candidate_propose(home, officer, files=files)["digest"]
     pages = {
         "overview": "",
         "rules": "rules",
         "one rule": "rules/eu-adequacy",
         "explain": "explain?act=recall&site=lon-1&purpose=care",
         "matrix": "matrix?purpose=care",
+        "changes": "changes",
+        "one candidate": f"changes/{digest}",
         "receipts": "receipts",
         "receipts, far back": f"receipts?before={middle}",
         "receipts of a rule": "receipts?rule=eu-adequacy",

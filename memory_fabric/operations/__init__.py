@@ -41,6 +41,14 @@ from memory_fabric.operations.oversight import (
     policy_rules,
     policy_words,
 )
+from memory_fabric.operations.proposals import (
+    RECENT,
+    candidate_approve,
+    candidate_propose,
+    candidate_show,
+    candidate_withdraw,
+    candidates_list,
+)
 from memory_fabric.operations.receipts import (
     checkpoint,
     erasures,
@@ -83,6 +91,7 @@ from memory_fabric.wiring import Home
 __all__ = [
     "OPERATIONS",
     "OPERATORS_ONLY",
+    "RECENT",
     "Json",
     "add",
     "add_good",
@@ -93,6 +102,11 @@ __all__ = [
     "authenticate",
     "backup_check",
     "backup_create",
+    "candidate_approve",
+    "candidate_propose",
+    "candidate_show",
+    "candidate_withdraw",
+    "candidates_list",
     "checkpoint",
     "classes_add",
     "classes_list",

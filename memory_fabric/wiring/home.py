@@ -62,6 +62,7 @@ from memory_fabric.vault.letters import Letters
 from memory_fabric.vault.packages import Packages
 from memory_fabric.vault.vault import Vault
 from memory_fabric.wiring.bundles import BundleHistory
+from memory_fabric.wiring.candidates import Candidates
 from memory_fabric.wiring.create import ACCEPTED_GRID, GRID_SECRET, site_card
 from memory_fabric.wiring.paths import Paths, model_directory
 from memory_fabric.wiring.peers import Neighbours, link_homes
@@ -88,6 +89,7 @@ class Home:
         served: whether this process serves it.
         progress: told of long work.
         bundles: those that were in force, by their digests.
+        candidates: those that officers propose, by theirs.
         upkeep: what the site does for itself; ``start`` it where the home is served.
     """
 
@@ -121,6 +123,7 @@ class Home:
         embedder = _embedder(me, embedder)
         self.embedder_name = embedder.name
         rulebook = load_rulebook(paths)
+        self.candidates = Candidates(paths.candidates)
         self.bundles = BundleHistory(paths.history)
         self.bundles.keep(paths.validated, rulebook.digest)
         self._worker = WorkerTrainer(settings.training_model or DEFAULT_MODEL, model_directory())

@@ -71,6 +71,11 @@ class Paths:
         return self.root / "bundle" / "history"
 
     @property
+    def candidates(self) -> Path:
+        """Bundles that officers propose, each under its digest."""
+        return self.root / "candidates"
+
+    @property
     def lock(self) -> Path:
         """Held by the one process that has the home open."""
         return self.root / "run" / "lock"

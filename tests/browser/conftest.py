@@ -32,6 +32,15 @@ from playwright.sync_api import (
 from memory_fabric import operations
 from memory_fabric.wiring import Home, create_home, open_home
 
+STARTER = Path(__file__).parents[2] / "policies"
+RULE = """
+@id("de-workforce-stays")
+@title("Data on employees in Germany stays in Germany")
+@basis("Works agreement of 1 March 2026, s.4")
+forbid (principal, action in Sov::Action::"share", resource in Sov::Region::"DE")
+when { resource.personal && context.purpose == Sov::Purpose::"operations" }
+unless { principal in Sov::Region::"DE" };
+"""
 CHROMIUM = shutil.which("chromium")
 OUTPUT = Path(__file__).parent / "output"
 OPERATOR = {"os_user": "tester"}
@@ -78,6 +87,11 @@ class Visit:
     def picture(self, name: str) -> None:
         OUTPUT.mkdir(exist_ok=True)
         self.page.screenshot(path=OUTPUT / f"{name}.png", full_page=True)
+
+    def overhang(self) -> int:
+        """Pixels by which the page is wider than the window."""
+        told = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+        return int(self.page.evaluate(told))
 
     def barriers(self) -> list[str]:
         """What axe finds serious or critical on the page."""
@@ -182,6 +196,23 @@ def visiting(browser: Browser, site: Served) -> Iterator[Callable[..., Visit]]:
         made.context.close()
         assert made.foreign == []
         assert made.violations == []
+
+
+@pytest.fixture
+def ben(visiting: Callable[..., Visit]) -> Visit:
+    """A second officer."""
+    visit = visiting()
+    visit.sign_in(visit.site.second)
+    return visit
+
+
+@pytest.fixture
+def candidate(tmp_path: Path) -> Path:
+    """The folder of a bundle with one rule more."""
+    folder = tmp_path / "policies"
+    shutil.copytree(STARTER, folder)
+    (folder / "packs" / "own.cedar").write_text(RULE)
+    return folder
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import RULE, Visit
 
 PAGES = {
     "overview": "",
@@ -17,6 +18,7 @@ PAGES = {
     "rule": "rules/eu-health-stays",
     "explain": "explain?act=recall&site=lon-1&purpose=care&consent=none",
     "matrix": "matrix?purpose=care",
+    "changes": "changes",
     "receipts": "receipts",
     "erasures": "erasures",
     "expiry": "expiry",
@@ -57,10 +59,7 @@ def test_every_page_is_fit_for_everybody(visiting: Callable[..., Visit], sight: 
         visit.open(path)
         visit.picture(f"{sight}-{name}")
         barriers += [f"{name}: {barrier}" for barrier in visit.barriers()]
-        wide = visit.page.evaluate(
-            "document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        )
-        assert wide <= 0, f"{name} is {wide} pixels wider than the window"
+        assert visit.overhang() <= 0, f"{name} is wider than the window"
         assert visit.page.get_by_role("main").count() == 1
         assert visit.page.get_by_role("heading", level=1).count() == 1
     assert barriers == []
@@ -135,6 +134,49 @@ def test_a_receipt_is_found_and_proved(anna: Visit) -> None:
     anna.arrives("The log is whole")
 
 
+def propose(visit: Visit, folder: Path) -> None:
+    visit.open("changes")
+    visit.page.get_by_label("The bundle's folder").set_input_files(folder)
+    visit.page.get_by_role("button", name="Check and propose").click()
+
+
+def test_other_rules_take_a_second_officer(anna: Visit, ben: Visit, candidate: Path) -> None:
+    propose(anna, candidate)
+    anna.arrives("Candidate")
+    expect(anna.page.get_by_role("main")).to_contain_text("A second officer has to approve it")
+    expect(anna.page.get_by_role("button", name="Approve")).to_have_count(0)
+    impact = anna.page.get_by_role("region", name="What it would change here")
+    expect(impact.get_by_role("table")).to_contain_text("Newly refused")
+    expect(anna.page.get_by_role("region", name="Rule by rule")).to_contain_text(
+        "de-workforce-stays"
+    )
+
+    ben.open("changes")
+    ben.page.get_by_role("table").get_by_role("link").first.click()
+    ben.arrives("Candidate")
+    for sight, size in (("desk", (1280, 900)), ("phone", (390, 844))):
+        ben.page.set_viewport_size({"width": size[0], "height": size[1]})
+        ben.picture(f"{sight}-change")
+        assert ben.barriers() == []
+        assert ben.overhang() <= 0
+    ben.page.get_by_role("button", name="Approve exactly this bundle").click()
+    expect(ben.page.get_by_text("ben approved it")).to_be_visible()
+    ben.picture("desk-change-approved")
+
+    anna.open("receipts?act=policy-approved")
+    expect(anna.page.locator("tbody tr")).to_have_count(1)
+    expect(anna.page.locator("tbody tr")).to_contain_text("ben")
+
+
+def test_a_bundle_with_a_mistake_is_not_proposed(anna: Visit, candidate: Path) -> None:
+    rules = candidate / "packs" / "own.cedar"
+    rules.write_text(RULE.replace("@basis", "@bassis"))
+    propose(anna, candidate)
+    table = anna.page.get_by_role("table", name="What is wrong")
+    expect(table).to_contain_text("packs/own.cedar:2")
+    anna.picture("desk-change-refused")
+
+
 def test_what_ends_is_told_before_it_ends(anna: Visit) -> None:
     expect(anna.page.get_by_role("region", name="Ends soon")).to_contain_text("eu-scc")
     anna.open("expiry")
@@ -148,7 +190,16 @@ def test_without_scripts_everything_works(visiting: Callable[..., Visit]) -> Non
     visit = visiting(java_script_enabled=False)
     visit.sign_in()
     page = visit.page
-    for link in ("Rules", "Explain", "Matrix", "Receipts", "Erasures", "What expires", "Overview"):
+    for link in (
+        "Rules",
+        "Explain",
+        "Matrix",
+        "Changes",
+        "Receipts",
+        "Erasures",
+        "What expires",
+        "Overview",
+    ):
         page.get_by_role("navigation", name="Console").get_by_role("link", name=link).click()
         visit.arrives(link)
     visit.open("explain")

@@ -17,6 +17,7 @@ from memory_fabric.wiring import Home
 from memory_fabric_api.console.guard import SignedOut
 from memory_fabric_api.console.render import page
 from memory_fabric_api.console.routes import (
+    changes,
     erasures,
     expiry,
     explain,
@@ -50,7 +51,7 @@ def create_console(home: Home, sessions: Sessions | None = None) -> FastAPI:
     app.state.home = home
     app.state.sessions = sessions or Sessions()
     for room in (
-        signing_in, overview, rules, explain, matrix, receipts, erasures, expiry, static,
+        signing_in, overview, rules, explain, matrix, changes, receipts, erasures, expiry, static,
     ):  # fmt: skip
         app.include_router(room.router)
     _install_errors(app)
@@ -113,13 +114,20 @@ def _install_errors(app: FastAPI) -> None:
 def error_page(request: Request, error: MemoryFabricError) -> Response:
     """What happened and what to do, as a page."""
     details: dict[str, Any] = error.details
+    findings = details.get("findings", [])
+    if findings:
+        count = "1 finding" if len(findings) == 1 else f"{len(findings)} findings"
+        told = f"The bundle cannot be used: {count}", "Mend what is listed, and send it again."
+    else:
+        told = error.what, error.do
     return page(
         request,
         "error.html",
         status=error.http_status,
-        what=error.what,
-        do=error.do,
+        what=told[0],
+        do=told[1],
         code=error.code,
         rules=details.get("rules", []),
+        findings=findings,
         receipt=details.get("receipt"),
     )

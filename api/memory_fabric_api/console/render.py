@@ -27,6 +27,7 @@ _NAVIGATION: Sequence[tuple[str, str, str]] = (
     ("rules", "Rules", "/console/rules"),
     ("explain", "Explain", "/console/explain"),
     ("matrix", "Matrix", "/console/matrix"),
+    ("changes", "Changes", "/console/changes"),
     ("receipts", "Receipts", "/console/receipts"),
     ("erasures", "Erasures", "/console/erasures"),
     ("expiry", "What expires", "/console/expiry"),

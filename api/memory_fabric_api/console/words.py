@@ -32,6 +32,9 @@ _ACTS: Mapping[str, str] = {
     "scrub": "Bytes removed",
     "app-added": "Key made",
     "app-removed": "Key removed",
+    "policy-proposed": "Rules proposed",
+    "policy-approved": "Rules approved",
+    "policy-withdrawn": "Proposal withdrawn",
 }
 _OUTCOMES: Mapping[str, str] = {
     "done": "Done",

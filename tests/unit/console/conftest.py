@@ -46,7 +46,7 @@ def key_for(home: Home, name: str, role: str, tenant: str = "acme") -> str:
 
 @pytest.fixture(scope="module")
 def keys(home: Home) -> dict[str, str]:
-    roles = {"officer": "compliance", "app": "app", "operator": "operator"}
+    roles = {"officer": "compliance", "second": "compliance", "app": "app", "operator": "operator"}
     return {name: key_for(home, name, role) for name, role in roles.items()}
 
 

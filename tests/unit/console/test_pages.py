@@ -39,7 +39,7 @@ def test_pages_are_kept_by_nobody_and_files_by_their_content(officer: TestClient
 
 
 @pytest.mark.parametrize(
-    "path", ["", "sign-in", "rules", "explain", "matrix", "receipts", "expiry"]
+    "path", ["", "sign-in", "rules", "explain", "matrix", "changes", "receipts", "expiry"]
 )
 def test_nothing_stands_in_line(officer: TestClient, path: str) -> None:
     text = officer.get(f"/console/{path}").text
@@ -48,7 +48,7 @@ def test_nothing_stands_in_line(officer: TestClient, path: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("nowhere", 404), ("rules/unknown", 404), ("receipts/unknown", 404),
+    [("nowhere", 404), ("rules/unknown", 404), ("receipts/unknown", 404), ("changes/unknown", 404),
      ("explain?act=nonsense", 422), ("explain?act=recall&site=nowhere&purpose=care", 404),
      ("explain?act=recall&data_class=nonsense", 422), ("matrix?act=erase", 422),
      ("matrix?purpose=nonsense", 422), ("matrix?purpose=support", 403), ("receipts?since=x", 422),
