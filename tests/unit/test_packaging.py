@@ -86,6 +86,9 @@ def test_the_wheel_stands_on_its_own(tmp_path: Path) -> None:
     tops = {name.split("/")[0] for name in names}
     assert tops == {*PACKAGES, f"memory_fabric-{metadata.version('memory-fabric')}.dist-info"}
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
+    console = ROOT / "api" / "memory_fabric_api" / "console"
+    pages = [path for kind in ("templates", "static") for path in (console / kind).iterdir()]
+    assert {str(path.relative_to(ROOT / "api")) for path in pages} <= set(names)
     policies = [path for path in (ROOT / "policies").rglob("*") if path.is_file()]
     carried = {
         f"memory_fabric/starter_policies/{p.relative_to(ROOT / 'policies')}" for p in policies
