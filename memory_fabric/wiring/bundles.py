@@ -69,3 +69,7 @@ class BundleHistory:
             return CedarEngine(bundle)
         except PolicyInvalid:
             return None
+
+    def where(self, digest: str) -> Path:
+        """The folder of a bundle that was in force."""
+        return self._folder / digest

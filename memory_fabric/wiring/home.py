@@ -123,12 +123,12 @@ class Home:
         embedder = _embedder(me, embedder)
         self.embedder_name = embedder.name
         rulebook = load_rulebook(paths)
-        self.candidates = Candidates(paths.candidates)
         self.bundles = BundleHistory(paths.history)
         self.bundles.keep(paths.validated, rulebook.digest)
         self._worker = WorkerTrainer(settings.training_model or DEFAULT_MODEL, model_directory())
         unsealer = Unsealer(keyring.secret(SEALING_SECRET))
         self.runs = SealedRuns(paths.runs, me.sealing_key, unsealer.unseal, seal_to)
+        self.candidates = Candidates(paths.candidates)
         mint = Mint()
         gate = Gate(rulebook, roster, settings.plans, BUILDABLE, clock, mint)
         self._ledger = SqlLedger.open(
@@ -224,7 +224,8 @@ class Home:
 
     def written(self) -> Written:
         """The rules in force, as they are written."""
-        return read_written(self._paths.validated, self.node.gate.rulebook.digest)
+        digest = self.node.gate.rulebook.digest
+        return read_written(self.bundles.where(digest), digest)
 
     def warnings(self) -> list[str]:
         """What an operator should know about this machine."""
