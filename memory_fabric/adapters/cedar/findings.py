@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 
 from memory_fabric.core.errors import PolicyInvalid
 
 
+class Severity(StrEnum):
+    """Whether a bundle fails its check by it."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One thing to mend before a bundle can be used.
+    """One thing to mend before a bundle can be used, or a warning to think about.
 
     Attributes:
         file: path inside the bundle.
@@ -18,6 +26,7 @@ class Finding:
         rule: the rule's ``@id``, or empty.
         message: what is wrong.
         fix: what to do about it.
+        severity: a warning is shown and does not fail the check.
     """
 
     file: str
@@ -25,11 +34,16 @@ class Finding:
     rule: str
     message: str
     fix: str
+    severity: Severity = Severity.ERROR
+
+    @property
+    def place(self) -> str:
+        """File and line, as editors take them."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else self.file
         rule = f" [{self.rule}]" if self.rule else ""
-        return f"{place}{rule} {self.message} {self.fix}".rstrip()
+        return f"{self.place}{rule} {self.message} {self.fix}".rstrip()
 
 
 class BundleError(Exception):
@@ -38,6 +52,11 @@ class BundleError(Exception):
     def __init__(self, finding: Finding) -> None:
         super().__init__(str(finding))
         self.finding = finding
+
+
+def errors_in(findings: Iterable[Finding]) -> list[Finding]:
+    """Those by which a bundle fails its check."""
+    return [finding for finding in findings if finding.severity == Severity.ERROR]
 
 
 def invalid(findings: Sequence[Finding]) -> PolicyInvalid:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cedarpy import PolicySet, Schema, validate_policies
 
 from memory_fabric.adapters.cedar.bundle import REGISTER, SCHEMA, Bundle, read_bundle
+from memory_fabric.adapters.cedar.doubts import doubts
 from memory_fabric.adapters.cedar.findings import BundleError, Finding
 from memory_fabric.adapters.cedar.policy import REGION_TYPE, Policy
 from memory_fabric.adapters.cedar.probe import schema_misfits
@@ -26,6 +28,7 @@ from memory_fabric.adapters.cedar.rules import (
 )
 from memory_fabric.adapters.cedar.times import ClockUse
 from memory_fabric.adapters.cedar.vocabulary import NAMESPACE, Vocabulary, read_vocabulary
+from memory_fabric.adapters.cedar.wording import meant, told
 from memory_fabric.adapters.iso3166 import is_region
 from memory_fabric.core.access import (
     BUNDLE_UNUSABLE,
@@ -46,17 +49,27 @@ _INSTANCES = {
 }
 
 
-def check(directory: Path) -> list[Finding]:
-    """Everything that is wrong with the bundle in a directory; empty if a site may use it."""
+def check(directory: Path, now: datetime | None = None) -> list[Finding]:
+    """Everything that is wrong with the bundle in a directory, and, where a site could use it, what
+    makes no sense in it: errors first, in the order of files and lines.
+
+    Args:
+        now: for what expires; the present moment where left out.
+    """
     try:
         bundle = read_bundle(directory)
     except PolicyInvalid as error:
         return [Finding(**finding) for finding in error.details["findings"]]
-    return examine(bundle)[1]
+    policy, findings = examine(bundle)
+    if policy:
+        findings = list(doubts(bundle, policy, now or datetime.now(UTC)))
+    return sorted(findings, key=lambda found: (found.severity, found.file, found.line))
 
 
 def examine(bundle: Bundle) -> tuple[Policy | None, list[Finding]]:
-    """The bundle made ready, or what is wrong with it. Never both, never neither."""
+    """The bundle made ready, or the errors that keep a site from using it. Never both, never
+    neither.
+    """
     findings: list[Finding] = []
     rules = _rules(bundle, findings)
     schema = words = register = None
@@ -109,30 +122,39 @@ def _joined(rules: Sequence[ParsedRule]) -> str:
     return "\n".join(rule.text for rule in rules)
 
 
-def _finding(rule: ParsedRule, message: str, fix: str) -> Finding:
-    return Finding(rule.file, rule.line, rule.rule.id, message, fix)
+def _finding(rule: ParsedRule, message: str, fix: str, *words: str) -> Finding:
+    """A finding on the line of the rule where one of these words stands."""
+    return Finding(rule.file, rule.line_of(*words), rule.rule.id, message, fix)
 
 
 def _annotations(rules: Sequence[ParsedRule]) -> Iterator[Finding]:
     first: dict[str, ParsedRule] = {}
     for rule in rules:
         for name in sorted(set(rule.annotations) - set(_ALLOWED)):
-            allowed = ", ".join(f"@{word}" for word in _ALLOWED)
-            yield _finding(rule, f"@{name} is not known.", f"Use {allowed}.")
+            near, allowed = meant(name, _ALLOWED), ", ".join(f"@{word}" for word in _ALLOWED)
+            fix = f"Did you mean @{near}?" if near else f"Use {allowed}."
+            yield _finding(rule, f"@{name} is not known.", fix, f"@{name}")
         for name in _NEEDED:
             if not rule.annotations.get(name, "").strip():
                 yield _finding(rule, f"@{name} is missing.", f'Add @{name}("...").')
         if "notify" in rule.annotations and not rule.annotations["notify"].strip():
-            yield _finding(rule, "@notify names nobody.", "Name who is told, or take it out.")
+            yield _finding(
+                rule, "@notify names nobody.", "Name who is told, or take it out.", "@notify"
+            )
         name = rule.rule.id
         if name and not _KEBAB.fullmatch(name):
-            yield _finding(rule, f"The id {name!r} is not kebab-case.", "Write it like-this.")
+            yield _finding(
+                rule, f"The id {name!r} is not kebab-case.", "Write it like-this.", "@id"
+            )
         if name in _RESERVED:
-            yield _finding(rule, f"The id {name} is the program's own.", "Choose another.")
+            yield _finding(rule, f"The id {name} is the program's own.", "Choose another.", "@id")
         if name and name in first:
             other = first[name]
             yield _finding(
-                rule, f"The id {name} is taken by {other.file}:{other.line}.", "Choose another."
+                rule,
+                f"The id {name} is taken by {other.file}:{other.line}.",
+                "Choose another.",
+                "@id",
             )
         first.setdefault(name, rule)
 
@@ -142,13 +164,17 @@ def _names(rules: Sequence[ParsedRule]) -> Iterator[Finding]:
         for kind, name in named_entities(rule.tree):
             if kind == REGION_TYPE and not is_region(name):
                 yield _finding(
-                    rule, f"{name!r} is no ISO 3166 region.", "Use a code such as DE or US-CA."
+                    rule,
+                    f"{name!r} is no ISO 3166 region.",
+                    "Use a code such as DE or US-CA.",
+                    f'"{name}"',
                 )
             if kind in _INSTANCES:
                 yield _finding(
                     rule,
                     f"A rule names {kind}::{name!r}; a typing error there would go unseen.",
                     "Write what it has in common with others: a region, a bloc, an attribute.",
+                    f'"{name}"',
                 )
 
 
@@ -171,12 +197,16 @@ def _validation(rules: Sequence[ParsedRule], schema: str) -> Iterator[Finding]:
     if not rules:
         return
     result = validate_policies(_joined(rules), schema)
+    seen: set[Finding] = set()  # Cedar says the same thing once for each action
     for error in result.errors:
         number = error.policy_id.removeprefix("policy")
-        message = error.error.replace(f"for policy `{error.policy_id}`, ", "")
+        message = re.sub(f"^for policy `{error.policy_id}`[,:] ", "", error.error)
         if number.isdigit() and int(number) < len(rules):
-            yield _finding(rules[int(number)], f"{message}.", "Use the schema's words.")
+            finding = told(rules[int(number)], message, schema)
         else:
-            yield Finding("packs", 0, "", f"{message}.", "Use the schema's words.")
+            finding = Finding("packs", 0, "", f"{message}.", "Use the schema's words.")
+        if finding not in seen:
+            seen.add(finding)
+            yield finding
     if not result.validation_passed and not result.errors:
         yield Finding("packs", 0, "", "The rules do not validate.", "Use the schema's words.")

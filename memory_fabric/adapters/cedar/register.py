@@ -19,12 +19,14 @@ class Entry:
         source: where the fact comes from.
         starts: first moment at which it holds.
         ends: first moment at which it no longer holds; ``None`` for open.
+        line: where it stands in the register.
     """
 
     regions: frozenset[str]
     source: str
     starts: datetime
     ends: datetime | None
+    line: int = 0
 
     def holds(self, now: datetime) -> bool:
         """Whether it holds at ``now``."""
@@ -126,7 +128,7 @@ def _entry(node: Node) -> Entry:
         ends = _midnight(fields["valid_until"]) + timedelta(days=1)
         if ends <= starts:
             raise fields["valid_until"].wrong("The entry ends before it starts.", "Mend a date.")
-    return Entry(frozenset(codes), fields["source"].text("source"), starts, ends)
+    return Entry(frozenset(codes), fields["source"].text("source"), starts, ends, node.line)
 
 
 def _midnight(node: Node) -> datetime:

@@ -17,6 +17,9 @@ Tree = dict[str, Any]
 """A rule in Cedar's JSON form."""
 
 _SEPARATOR = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"|;', re.DOTALL)
+_NOTE = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"', re.DOTALL)
+_TOKEN = re.compile(r"unexpected token `(.+)`")
+_VARIABLE = re.compile(r"variable[^:]*: (\w+)")
 _FIRST_WORD = re.compile(r"(?:\s+|//[^\n]*)*", re.DOTALL)
 
 
@@ -39,6 +42,21 @@ class ParsedRule:
     text: str
     tree: Tree
 
+    def line_of(self, *words: str) -> int:
+        """The line of the first of these words that stands in the rule, notes aside; its first
+        line where none does.
+        """
+        return self.line + line_within(self.text, *words)
+
+
+def line_within(text: str, *words: str) -> int:
+    """How many lines down the first of these words stands whole, outside ``//`` notes; else 0."""
+    bare = _NOTE.sub(lambda note: note.group() if note.group()[0] == '"' else "", text)
+    for word in words:
+        if found := re.search(rf"(?<!\w){re.escape(word)}(?!\w)", bare):
+            return bare.count("\n", 0, found.start())
+    return 0
+
 
 def split_rules(text: str) -> Iterator[tuple[int, str]]:
     """Each rule's first line (from 1) and its text. A rule ends with its semicolon."""
@@ -59,21 +77,41 @@ def parse_rule(file: str, line: int, text: str) -> ParsedRule:
         BundleError: it is not one Cedar rule.
     """
 
-    def wrong(message: str, fix: str) -> BundleError:
-        return BundleError(Finding(file, line, "", message, fix))
+    def wrong(message: str, fix: str, down: int = 0) -> BundleError:
+        return BundleError(Finding(file, line + down, "", message, fix))
 
     try:
         parsed = json.loads(policies_to_json_str(text))
     except ValueError as error:
         raise wrong(
-            f"This rule cannot be read: {error}.", "Compare it with its neighbours."
+            f"This rule cannot be read: {error}.",
+            "Compare it with its neighbours.",
+            _where(text, str(error)),
         ) from error
     trees = list(parsed["staticPolicies"].values())
     if parsed["templates"] or len(trees) != 1:
-        raise wrong("Expected one rule without ?placeholders.", "Write the rule out.")
+        where = line_within(text, "?principal", "?resource")
+        raise wrong("Expected one rule without ?placeholders.", "Write the rule out.", where)
     notes = {name: value or "" for name, value in trees[0].get("annotations", {}).items()}
     rule = Rule(notes.get("id", ""), notes.get("title", ""), notes.get("basis", ""))
     return ParsedRule(rule, notes, file, line, text, trees[0])
+
+
+def _where(text: str, problem: str) -> int:
+    """How many lines down the rule stops being readable, as far as Cedar's words tell."""
+    if found := _VARIABLE.search(problem):
+        return line_within(text, found.group(1))
+    if "end of input" in problem:
+        return text.count("\n")
+    if not (found := _TOKEN.search(problem)):
+        return line_within(text, *re.findall("`([^`]+)`", problem))
+    for token in re.finditer(re.escape(found.group(1)), text):
+        try:
+            policies_to_json_str(text[: token.end()])
+        except ValueError as error:
+            if str(error) == problem:  # and not merely that the text ends too early
+                return text.count("\n", 0, token.start())
+    return 0
 
 
 def named_entities(tree: Any) -> Iterator[tuple[str, str]]:

@@ -30,6 +30,7 @@ _FIXED: dict[str, type[StrEnum]] = {
 _OWN = ("Purpose", "Special", "Instrument", "Bloc")
 _ENUM = re.compile(r"^\s*entity (\w+) enum \[(.*?)\];", re.MULTILINE)
 _WORD = re.compile(r'"([^"]*)"')
+_ACTION = re.compile(r'^\s*action "(\w+)"(?: in \[(.*?)\])?( appliesTo)?', re.MULTILINE)
 _PLAIN = re.compile(r"[A-Za-z0-9]+(?:-[A-Za-z0-9]+)*")
 
 
@@ -69,3 +70,18 @@ def read_vocabulary(schema: Schema, file: str) -> Vocabulary:
                     f"{word!r} in {name} is no plain word.", "Use letters, digits, hyphens."
                 )
     return Vocabulary(*(lists[name] for name in _OWN))
+
+
+def reaches(schema: Schema) -> dict[str, frozenset[str]]:
+    """For each action and each group of actions of a schema, the actions that it stands for."""
+    found = _ACTION.findall(str(schema))
+    above = {name: _WORD.findall(groups) for name, groups, _ in found}
+    reached: dict[str, set[str]] = {name: set() for name in above}
+    for name, _, applies in found:
+        climbing = [name] if applies else []
+        while climbing:
+            group = climbing.pop()
+            if name not in reached[group]:
+                reached[group].add(name)
+                climbing += above[group]
+    return {name: frozenset(actions) for name, actions in reached.items()}

@@ -15,15 +15,21 @@ INVALID = 4
 
 
 def check(context: typer.Context, directory: Directory = None) -> None:
-    """Parse, validate and lint a bundle; exit 4 where a site could not use it."""
+    """Parse, validate and lint a bundle; exit 4 where anything has to be mended."""
     run = session(context)
     findings = wiring.check_policies(folder(run, directory))
+    errors = [finding for finding in findings if finding.severity == "error"]
     if run.output.as_json:
         run.output.json({"findings": [asdict(finding) for finding in findings]})
-    elif findings:
-        rows = [(f"{f.file}:{f.line}", f.rule, f.message, f.fix) for f in findings]
-        run.output.table("What is wrong", ("where", "rule", "what", "what to do"), rows)
     else:
-        run.output.say("The bundle is sound: it parses, validates and passes every check.")
-    if findings:
+        for title, shown in (
+            ("What is wrong", errors),
+            ("What to think about", [found for found in findings if found not in errors]),
+        ):
+            if shown:
+                rows = [(f.place, f.rule, f.message, f.fix) for f in shown]
+                run.output.table(title, ("where", "rule", "what", "what to do"), rows)
+        if not errors:
+            run.output.say("The bundle is sound: it parses, validates and passes every check.")
+    if errors:
         raise typer.Exit(INVALID)
