@@ -17,7 +17,7 @@ SCHEMA = "schema.cedarschema"
 REGISTER = "register/regions.yaml"
 
 _KNOWN = re.compile(
-    r"README\.md|schema\.cedarschema|register/regions\.yaml"
+    r"README\.md|SOURCES\.md|schema\.cedarschema|register/regions\.yaml"
     r"|packs/[a-z0-9._-]+\.cedar|cases/[a-z0-9._-]+\.yaml|properties/[a-z0-9._-]+"
 )
 _MAX_BYTES = 1_000_000
