@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from memory_fabric.wiring.home import open_home as open_home
     from memory_fabric.wiring.kept_keys import keys_in_escrow as keys_in_escrow
     from memory_fabric.wiring.kept_keys import keys_of as keys_of
+    from memory_fabric.wiring.new_bundle import new_policies as new_policies
+    from memory_fabric.wiring.new_bundle import starter_packs as starter_packs
     from memory_fabric.wiring.paths import default_home as default_home
     from memory_fabric.wiring.peers import GRID_OPERATIONS as GRID_OPERATIONS
     from memory_fabric.wiring.policies import check_policies as check_policies
@@ -57,6 +59,7 @@ _PARTS = {
     "wiring.create": ("create_home",),
     "wiring.home": ("Home", "open_home"),
     "wiring.kept_keys": ("keys_in_escrow", "keys_of"),
+    "wiring.new_bundle": ("new_policies", "starter_packs"),
     "wiring.paths": ("default_home",),
     "wiring.peers": ("GRID_OPERATIONS",),
     "wiring.policies": (

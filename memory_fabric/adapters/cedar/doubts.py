@@ -235,17 +235,17 @@ def _unused(bundle: Bundle, policy: Policy) -> Iterator[Finding]:
     named = {entity for rule in policy.rules for entity in named_entities(rule.tree)}
     text = bundle.files[SCHEMA]
     for kind, words, harm in (
-        ("Special", policy.words.specials, "data of this category is treated like any other"),
-        ("Instrument", policy.words.instruments, "signing it changes nothing"),
-        ("Bloc", policy.words.blocs, "belonging to it changes nothing"),
+        ("Special", policy.words.specials, "data of such a category is treated like any other"),
+        ("Instrument", policy.words.instruments, "to sign one changes nothing"),
+        ("Bloc", policy.words.blocs, "to belong to one changes nothing"),
     ):
-        for word in words:
-            if (f"{NAMESPACE}::{kind}", word) not in named:
-                line = line_within(text, f'"{word}"') + 1
-                yield Finding(
-                    SCHEMA, line, "", f"No rule speaks of {word!r} ({kind}): {harm}.",
-                    "Write a rule, or take the word out.", Severity.WARNING,
-                )  # fmt: skip
+        idle = [word for word in words if (f"{NAMESPACE}::{kind}", word) not in named]
+        if idle:
+            yield Finding(
+                SCHEMA, line_within(text, f'"{idle[0]}"') + 1, "",
+                f"No rule speaks of {', '.join(idle)} ({kind}): {harm}.",
+                "Write a rule, or take the words out.", Severity.WARNING,
+            )  # fmt: skip
 
 
 def _expired(policy: Policy, now: datetime) -> Iterator[Finding]:

@@ -205,7 +205,7 @@ def test_words_that_no_rule_speaks_of_are_told(bundle: Path) -> None:
     (found,) = check(bundle, NOW)
     assert found.severity == "warning"
     assert (found.file, found.line) == ("schema.cedarschema", 18)
-    assert "'geolocation'" in found.message
+    assert "geolocation (Special)" in found.message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,68 @@
+"""A bundle of one's own, begun from the starter bundle with the packs that are wanted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from memory_fabric.adapters.cedar.bundle import read_bundle
+from memory_fabric.adapters.files import sync
+from memory_fabric.core.errors import InputError
+from memory_fabric.wiring.policies import starter_policies
+
+ALWAYS = ("common", "guards", "home")
+"""Packs that every bundle starts with: they hold whatever the law of the place."""
+_BY_PACK = ("packs", "cases", "properties")
+
+
+def starter_packs() -> list[str]:
+    """The packs to choose from, beside those that every bundle starts with."""
+    names = {path.stem for path in (starter_policies() / "packs").glob("*.cedar")}
+    return sorted(names.difference(ALWAYS))
+
+
+def new_policies(folder: Path, packs: Iterable[str]) -> list[str]:
+    """Begin a bundle in a folder that is empty or does not exist; the files written.
+
+    A pack's cases and properties have its name and come with it. Schema and register come whole.
+
+    Raises:
+        InputError: ``pack-unknown``, or ``folder-not-empty``; nothing was written.
+    """
+    chosen, known = list(packs), starter_packs()
+    for name in chosen:
+        if name not in known and name not in ALWAYS:
+            raise InputError(
+                "pack-unknown", f"There is no pack {name!r}.", f"Choose of: {', '.join(known)}."
+            )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(
+            "folder-not-empty",
+            f"{folder} is there already, and not an empty folder.",
+            "Name another folder, or empty it.",
+        )
+    fresh = folder.with_name(f"{folder.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        written = _copy(fresh, {*ALWAYS, *chosen})
+        read_bundle(fresh)
+        for path in (*fresh.rglob("*"), fresh):
+            sync(path)
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    return written
+
+
+def _copy(target: Path, packs: set[str]) -> list[str]:
+    starter = starter_policies()
+    written = []
+    for path in sorted(starter.rglob("*")):
+        within = path.relative_to(starter)
+        by_pack = within.parts[0] in _BY_PACK
+        if path.is_file() and (not by_pack or path.stem in packs):
+            (target / within).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target / within)
+            written.append(within.as_posix())
+    return written
