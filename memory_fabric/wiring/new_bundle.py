@@ -7,7 +7,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from memory_fabric.adapters.cedar.bundle import read_bundle
+from memory_fabric.adapters.cedar.casefile import parse_cases
+from memory_fabric.adapters.cedar.rules import parse_rule, split_rules
 from memory_fabric.adapters.files import sync
+from memory_fabric.core.access import NOTHING_PERMITS
 from memory_fabric.core.errors import InputError
 from memory_fabric.wiring.policies import starter_policies
 
@@ -25,7 +28,8 @@ def starter_packs() -> list[str]:
 def new_policies(folder: Path, packs: Iterable[str]) -> list[str]:
     """Begin a bundle in a folder that is empty or does not exist; the files written.
 
-    A pack's cases and properties have its name and come with it. Schema and register come whole.
+    A pack's cases and properties have its name and come with it, save cases that name rules of packs
+    that were left out. Schema and register come whole.
 
     Raises:
         InputError: ``pack-unknown``, or ``folder-not-empty``; nothing was written.
@@ -46,7 +50,6 @@ def new_policies(folder: Path, packs: Iterable[str]) -> list[str]:
     shutil.rmtree(fresh, ignore_errors=True)
     try:
         written = _copy(fresh, {*ALWAYS, *chosen})
-        read_bundle(fresh)
         for path in (*fresh.rglob("*"), fresh):
             sync(path)
         fresh.rename(folder)
@@ -65,4 +68,22 @@ def _copy(target: Path, packs: set[str]) -> list[str]:
             (target / within).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target / within)
             written.append(within.as_posix())
+    _leave_out_cases(target)
     return written
+
+
+def _leave_out_cases(folder: Path) -> None:
+    """Take out the cases that name a rule of a pack that was left out: those of one country with
+    another.
+    """
+    bundle = read_bundle(folder)
+    known = {NOTHING_PERMITS.id}
+    for file, pack in bundle.under("packs/").items():
+        known |= {parse_rule(file, line, text).rule.id for line, text in split_rules(pack)}
+    for file, text in bundle.under("cases/").items():
+        cases, lines = parse_cases(text, file), text.splitlines(keepends=True)
+        ends = [*(case.line - 1 for case in cases[1:]), len(lines)]
+        for case, end in reversed(list(zip(cases, ends, strict=True))):
+            if not known.issuperset(case.rules):
+                del lines[case.line - 1 : end]
+        (folder / file).write_text("".join(lines), encoding="utf-8")
