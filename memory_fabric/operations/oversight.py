@@ -15,12 +15,12 @@ from memory_fabric.core.access import (
     Requester,
     Role,
 )
-from memory_fabric.core.errors import InputError, NotFound, NotGranted
-from memory_fabric.core.labels import LabelClass
+from memory_fabric.core.errors import NotFound, NotGranted
 from memory_fabric.core.places import Site
-from memory_fabric.flows.crossings import crossings, decide, others
+from memory_fabric.flows import matrix
+from memory_fabric.flows.crossings import crossings, others
 from memory_fabric.operations.receipts import receipts_tally
-from memory_fabric.operations.shapes import Json, one_of, sole_purpose
+from memory_fabric.operations.shapes import Json
 from memory_fabric.wiring import Home
 from memory_fabric.wiring.written import WrittenRule
 
@@ -147,58 +147,30 @@ def policy_matrix(
     offset: int = 0,
     limit: int = 100,
 ) -> Json:
-    """For each declared class of a purpose and each other site of the tenant, the most that may be
-    released there, and by which rules.
+    """For each declared class and each other site of the tenant, the most that may be released
+    there, and by which rules.
 
     Args:
+        purpose: one of them; a class stands in a row for each of its purposes where left out.
         act: ``recall``, ``export`` or ``query``.
-        offset, limit: which of the classes, in their order: whom they are about, how confidential.
+        offset, limit: which of the rows: by purpose, whom they are about, how confidential.
     """
     _check_officer(requester)
     node = home.node
     tenant = node.check_tenant(requester)
-    checked = node.check_purpose(sole_purpose(requester, purpose), requester)
-    asked: Act = one_of(Act, act, "act", "act-unknown")
-    if not asked.has_forms:
-        raise InputError("act-unknown", "That act has no forms.", "Use recall, export or query.")
-    columns = [(site, decide(node, tenant, checked, site, asked)) for site in others(node, tenant)]
-    states = sorted(
-        node.settings.states(tenant, checked), key=lambda state: _order(state.label_class)
-    )
-    shown = states[max(offset, 0) : max(offset, 0) + min(max(limit, 1), 500)]
-    return {
-        "act": str(asked),
-        "purpose": checked,
-        "classes": len(states),
-        "sites": [
-            {
-                "site": site.site_id,
-                "region": str(site.region),
-                "name": home.region_name(site.region),
-            }
-            for site, _ in columns
-        ],
-        "rows": [
-            {
-                "class": {**state.label_class.to_json(), "text": str(state.label_class)},
-                "cells": [
-                    {
-                        "form": str(decided[state].form) if decided[state].form else None,
-                        "rules": [rule.id for rule in decided[state].rules],
-                    }
-                    for _, decided in columns
-                ],
-            }
-            for state in shown
-        ],
-    }
-
-
-def _order(label_class: LabelClass) -> tuple[object, ...]:
-    return (
-        not label_class.personal, sorted(label_class.special), label_class.data_class.rank,
-        str(label_class.consent), sorted(label_class.purposes), label_class.key,
-    )  # fmt: skip
+    asked = matrix.released_act(act)
+    granted = [name for name in node.purposes if name in (requester.purposes or node.purposes)]
+    wanted = granted if purpose is None else [node.check_purpose(purpose, requester)]
+    sites = others(node, tenant)
+    rows = [
+        row
+        for name in wanted
+        for row in matrix.in_order(node.me, name, node.settings.states(tenant, name))
+    ]
+    shown = rows[max(offset, 0) : max(offset, 0) + min(max(limit, 1), 500)]
+    decided = matrix.cells(node.gate, tenant, asked, shown, sites)
+    told = matrix.to_json(asked, shown, sites, decided, home.region_name)
+    return {**told, "purpose": purpose, "classes": len(rows)}
 
 
 def _went(flows: list[Json]) -> dict[str, dict[str, int]]:

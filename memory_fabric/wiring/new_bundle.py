@@ -28,8 +28,8 @@ def starter_packs() -> list[str]:
 def new_policies(folder: Path, packs: Iterable[str]) -> list[str]:
     """Begin a bundle in a folder that is empty or does not exist; the files written.
 
-    A pack's cases and properties have its name and come with it, save cases that name rules of packs
-    that were left out. Schema and register come whole.
+    A pack's cases and properties have its name and come with it, save cases that name rules of
+    packs that were left out. Schema and register come whole.
 
     Raises:
         InputError: ``pack-unknown``, or ``folder-not-empty``; nothing was written.

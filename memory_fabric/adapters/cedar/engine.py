@@ -59,6 +59,11 @@ class CedarEngine:
         self._lock = threading.Lock()
 
     @property
+    def policy(self) -> Policy:
+        """The bundle made ready."""
+        return self._policy
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the whole bundle, hexadecimal."""
         return self._policy.digest

@@ -8,6 +8,7 @@ from memory_fabric.cli.policy.cases import run_cases
 from memory_fabric.cli.policy.check import check
 from memory_fabric.cli.policy.explain import explain
 from memory_fabric.cli.policy.impact import impact
+from memory_fabric.cli.policy.matrix import matrix
 from memory_fabric.cli.policy.new import new
 
 commands = typer.Typer(help="The policy bundle.", no_args_is_help=True)
@@ -16,4 +17,5 @@ commands.command("check")(check)
 commands.command("test")(run_cases)
 commands.command("explain")(explain)
 commands.command("impact")(impact)
+commands.command("matrix")(matrix)
 commands.command("new")(new)
