@@ -4,7 +4,8 @@ In ``README.md`` and ``docs/``, a ``console`` block is a session: each ``$ memor
 ``$ export NAME=VALUE`` is run, in order, in one empty folder per file; a line shown below a
 command must stand in what it printed, ``...`` standing for anything; ``# exit 3`` at the end of a
 command names the exit code it must have. A ``python`` block is executed, all of a file's blocks in
-one namespace and in that same folder. ``sh`` blocks are for the reader alone.
+one namespace and in that same folder. A block that names a file behind its language, as in
+``yaml rules/cases/own.yaml``, is written there. ``sh`` blocks are for the reader alone.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import pytest
 from memory_fabric.cli import main
 
 ROOT = Path(__file__).parents[2]
-FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(\w*) *([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (.+?)(?:\s+# exit (\d+))?\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
 SHELL = re.compile(r"[|<>&;$`]")
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -39,9 +40,10 @@ PAGES = sorted(
 )
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """What a page wants executed: language and text of each block, in order."""
-    return [found for found in FENCE.findall(page.read_text()) if found[0] in ("console", "python")]
+def blocks(page: Path) -> list[tuple[str, str, str]]:
+    """What a page wants executed: language, file to be written and text of each block, in order."""
+    found = FENCE.findall(page.read_text())
+    return [block for block in found if block[0] in ("console", "python") or block[1]]
 
 
 RUN = [
@@ -121,8 +123,10 @@ def test_what_a_page_shows_works(
     )
     session.environment.update(HOME=str(tmp_path), COLUMNS="200", NO_COLOR="1")
     monkeypatch.chdir(tmp_path)
-    for language, block in blocks(page):
-        if language == "console":
+    for language, file, block in blocks(page):
+        if file:
+            (tmp_path / file).write_text(block)
+        elif language == "console":
             session.console(block)
         else:
             session.python(block, page)
