@@ -332,7 +332,8 @@ def _own(pack: str, country: str, *, emergency: bool) -> None:
     @forbids(f"{pack}-health-stays")
     def _(case: Case) -> bool:
         leaves = case.sharing and case.of(country) and not case.to_same(country)
-        return leaves and "health" in case.special and not (emergency and case.documented)
+        lifted = emergency and case.documented and case.purpose == "care" and case.hours <= 24
+        return leaves and "health" in case.special and not lifted
 
     @forbids({"us": "us-sensitive-stays"}.get(pack, f"{pack}-special-stays"))
     def _(case: Case) -> bool:
@@ -498,19 +499,23 @@ def _(case: Case) -> bool:
 # China.
 
 
+def _out_of_china(case: Case, hours: int) -> bool:
+    return _masked(case, "CN", hours) and case.assessed and case.consent == "given"
+
+
 @permits("cn-security-assessment")
 def _(case: Case) -> bool:
-    return _masked(case, "CN", 720) and "cn-security-assessment" in case.signed
+    return _out_of_china(case, 720) and "cn-security-assessment" in case.signed
 
 
 @permits("cn-standard-contract")
 def _(case: Case) -> bool:
-    return _masked(case, "CN", 168) and "cn-standard-contract" in case.signed
+    return _out_of_china(case, 168) and "cn-standard-contract" in case.signed
 
 
 @permits("cn-certification")
 def _(case: Case) -> bool:
-    return _masked(case, "CN", 168) and "cn-certification" in case.signed
+    return _out_of_china(case, 168) and "cn-certification" in case.signed
 
 
 @forbids("cn-no-mechanism")

@@ -114,6 +114,8 @@ MISTAKES = (
         "The emergency is permitted, and refused all the same.",
         "packs/eu.cedar",
         "unless {\n  context has breakGlass &&\n"
+        '  context.purpose == Sov::Purpose::"care" &&\n'
+        "  context.plan.ttlHours <= 24 &&\n"
         '  context.breakGlass.ticket like "INC-*" &&\n'
         "  context.breakGlass.approver1 != context.breakGlass.approver2\n};",
         ";",

@@ -129,7 +129,7 @@ def _label(draw: Random, home: Region) -> LabelClass:
         if personal
         else frozenset(),
         purposes=_some(draw, PURPOSES, (1, 2, 3)) | _some(draw, ("care", "training"), (0, 1, 2)),
-        consent=draw.choices(list(Consent), (10, 10, 1))[0],
+        consent=draw.choices(list(Consent), (2 if home[:2] == "CN" else 10, 10, 1))[0],
         legal_hold=draw.random() < 0.2,
     )
 
