@@ -1,7 +1,8 @@
 """Mistakes that people make in a bundle, planted into a copy of the starter bundle.
 
-Written before the workbench's checks, from what goes wrong in such files elsewhere: a rule that
-fails open, a number with a digit too few, a word left out. Each must be caught before install.
+The first were written before the workbench's checks, from what goes wrong in such files elsewhere:
+a rule that fails open, a number with a digit too few, a word left out. Each must be caught before
+install; ``caught.py`` says by what.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Mistake(NamedTuple):
         path.write_text(text.replace(self.old, self.new, 1))
 
 
-MISTAKES = (
+BEFORE = (
     Mistake(
         "permit-everything",
         "A rule meant for a trial lets every form out to anybody.",
@@ -220,3 +221,93 @@ MISTAKES = (
         "  context.plan.minCohort >= 10 &&\n",
     ),
 )
+"""Written before the checks."""
+
+AFTER = (
+    Mistake(
+        "digit-too-many",
+        "Masked data stays abroad for 300 days instead of 30.",
+        "packs/uk.cedar",
+        "context.plan.ttlHours <= 720",
+        "context.plan.ttlHours <= 7200",
+    ),
+    Mistake(
+        "organisations-for-countries",
+        "Every site in the United States counts as certified.",
+        "register/regions.yaml",
+        "title: US organisations certified under the EU-US Data Privacy Framework\n"
+        "    members: organisations",
+        "title: US organisations certified under the EU-US Data Privacy Framework\n"
+        "    members: countries",
+    ),
+    Mistake(
+        "another-law-s-contract",
+        "Clauses of the European Union count as the British agreement.",
+        "packs/uk.cedar",
+        '  principal.instruments.containsAny([Sov::Instrument::"uk-idta", '
+        'Sov::Instrument::"uk-addendum"]) &&\n  principal',
+        '  principal.instruments.containsAny([Sov::Instrument::"uk-idta", '
+        'Sov::Instrument::"eu-scc"]) &&\n  principal',
+    ),
+    Mistake(
+        "noise-of-nothing",
+        "An update with no noise added counts as noised, and leaves.",
+        "packs/common.cedar",
+        'resource.epsilon.greaterThan(decimal("0.0")) }',
+        'resource.epsilon.greaterThanOrEqual(decimal("0.0")) }',
+    ),
+    Mistake(
+        "state-for-country",
+        "Of all states only California's data is kept from countries of concern.",
+        "packs/us.cedar",
+        'forbid (\n  principal in Sov::Bloc::"US-countries-of-concern",\n'
+        '  action in Sov::Action::"share",\n  resource in Sov::Region::"US"',
+        'forbid (\n  principal in Sov::Bloc::"US-countries-of-concern",\n'
+        '  action in Sov::Action::"share",\n  resource in Sov::Region::"US-CA"',
+    ),
+    Mistake(
+        "hold-or-home",
+        "At home nothing is ever past its retention, and under a hold it is used abroad.",
+        "packs/guards.cedar",
+        "unless { resource.legalHold && principal.region == resource.home }",
+        "unless { resource.legalHold || principal.region == resource.home }",
+    ),
+    Mistake(
+        "emergency-in-full",
+        "An emergency hands out the full text, with every name in it.",
+        "packs/eu.cedar",
+        'permit (\n  principal,\n  action == Sov::Action::"redacted",',
+        'permit (\n  principal,\n  action in Sov::Action::"share_text",',
+    ),
+    Mistake(
+        "any-ticket",
+        "With any word for a ticket health data goes to adequate countries, as in an emergency.",
+        "packs/eu.cedar",
+        'context.breakGlass.ticket like "INC-*"',
+        'context.breakGlass.ticket like "*"',
+    ),
+    Mistake(
+        "onward-to-anybody",
+        "What came from within the EEA is passed on to anybody.",
+        "packs/guards.cedar",
+        ' && principal in Sov::Bloc::"EEA"\n',
+        "\n",
+    ),
+    Mistake(
+        "role-turned",
+        "Everybody but compliance loosens labels.",
+        "packs/home.cedar",
+        'context.loosens && context.requester.role != Sov::Role::"compliance"',
+        'context.loosens && context.requester.role == Sov::Role::"compliance"',
+    ),
+    Mistake(
+        "decision-expired",
+        "An adequacy decision ends ten years early: nothing goes to where the law allows it.",
+        "register/regions.yaml",
+        'valid_until: "2031-12-27"',
+        'valid_until: "2021-12-27"',
+    ),
+)
+"""Written after them, to see what they miss."""
+
+MISTAKES = BEFORE + AFTER
