@@ -225,6 +225,26 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Near:
+    """A rule that came close to permitting.
+
+    Attributes:
+        form: the form that it would permit, where the act has forms.
+        missing: what is not so and would have to be, as clauses; empty where the rule permits and
+            another one refuses.
+    """
+
+    rule: Rule
+    form: Form | None
+    missing: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON-ready."""
+        form = str(self.form) if self.form else None
+        return {"rule": self.rule.to_json(), "form": form, "missing": list(self.missing)}
+
+
+@dataclass(frozen=True)
 class Decision:
     """The gate's answer for one class: the most permissive form, or none.
 

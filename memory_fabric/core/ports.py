@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Protocol
 
-from memory_fabric.core.access import Question, Verdict
+from memory_fabric.core.access import Near, Question, Verdict
 from memory_fabric.core.labels import ClassState
 from memory_fabric.core.lease import PackedRow
 from memory_fabric.core.memory import Vector
@@ -52,6 +52,12 @@ class PolicyEngine(Protocol):
 
     def decide(self, questions: Sequence[Question], now: datetime) -> list[Verdict]:
         """A verdict for each question, in order. Questions may mix acts, classes and forms."""
+        ...
+
+    def closest(self, questions: Sequence[Question], now: datetime) -> list[Near]:
+        """Of one question in several forms: the rules that came closest to permitting it, where
+        several came equally close all of them; for people, never for a decision.
+        """
         ...
 
     def changes_at(self, now: datetime) -> datetime | None:

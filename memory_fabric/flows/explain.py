@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from memory_fabric.core.access import LADDER, Act, Decision, Requester, named
+from memory_fabric.core.access import LADDER, Act, Decision, Form, Near, Requester, named
 from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import InputError
 from memory_fabric.core.labels import ClassState
 from memory_fabric.core.places import Region
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.remember import label_for
-from memory_fabric.gate.gate import Ask
+from memory_fabric.gate.gate import Ask, Gate
 
 _ACTS = {
     Act.RECALL: "answer a recall from {to} with",
@@ -41,11 +41,13 @@ class Explained:
         decision: as the gate would take it now.
         sentences: the same for people.
         label: the full label that the question was about.
+        closest: where it is refused, the rules that came closest to permitting it.
     """
 
     decision: Decision
     sentences: tuple[str, ...]
     label: Mapping[str, Any]
+    closest: tuple[Near, ...]
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready."""
@@ -56,6 +58,7 @@ class Explained:
             "rules": named(self.decision.rules),
             "label": dict(self.label),
             "sentences": list(self.sentences),
+            "closest": [{**near.to_json(), "sentence": _near(near)} for near in self.closest],
         }
 
 
@@ -76,16 +79,7 @@ def explain(
         label: the label's fields, with the tenant's defaults for what is left out.
         home: another home region than this site's.
     """
-    try:
-        asked = Act(act)
-    except ValueError:
-        raise InputError(
-            "act-unknown", "There is no such act.", f"Use one of {', '.join(_ACTS)}."
-        ) from None
-    if asked not in _ACTS:
-        raise InputError(
-            "act-unknown", "That act is decided in a round.", f"Use {', '.join(_ACTS)}."
-        )
+    asked = explained_act(act)
     other = node.roster[site_id] if site_id else node.me
     origin, destination = (other, node.me) if asked is Act.TAKE_IN else (node.me, other)
     needs_purpose = asked not in (Act.ERASE, Act.RELABEL)
@@ -94,9 +88,42 @@ def explain(
         {"memory": "-", "label": {"purposes": [checked] if checked else [], **label}}
     )
     state = _state(node, requester, draft, home)
-    ask = Ask(asked, requester, checked, origin, destination)
-    decision = node.gate.decide(ask, [state])[state]
-    return Explained(decision, _sentences(asked, ask, decision, state), state.label_class.to_json())
+    return answer(node.gate, Ask(asked, requester, checked, origin, destination), state)
+
+
+def explained_act(name: str) -> Act:
+    """The act of this name, where it can be asked about.
+
+    Raises:
+        InputError: ``act-unknown``.
+    """
+    if name not in list(Act):
+        raise InputError("act-unknown", "There is no such act.", f"Use one of {', '.join(_ACTS)}.")
+    if name not in _ACTS:
+        raise InputError(
+            "act-unknown", "That act is decided in a round.", f"Use {', '.join(_ACTS)}."
+        )
+    return Act(name)
+
+
+def answer(
+    gate: Gate, ask: Ask, state: ClassState, asker: str = "this site", other: str = ""
+) -> Explained:
+    """The gate's answer to one question, with the rules that came closest where it is a no.
+
+    Args:
+        asker, other: both sites as the question names them; the other one by its name where left
+            out.
+    """
+    decision = gate.decide(ask, [state])[state]
+    closest = () if decision.allowed else tuple(gate.closest(ask, state))
+    sentences = (
+        _question(ask, state, asker, other),
+        _answer(decision),
+        *(f"{rule.id}: {rule.title} ({rule.basis})." for rule in decision.rules),
+        *map(_near, closest),
+    )
+    return Explained(decision, sentences, state.label_class.to_json(), closest)
 
 
 def _state(node: Node, requester: Requester, draft: Draft, home: str | None) -> ClassState:
@@ -109,19 +136,32 @@ def _state(node: Node, requester: Requester, draft: Draft, home: str | None) -> 
     return label.state(node.clock.now())
 
 
-def _sentences(act: Act, ask: Ask, decision: Decision, state: ClassState) -> tuple[str, ...]:
-    where = f"{ask.destination.site_id} ({ask.destination.region})"
-    verb = _ACTS[act].format(to=where, origin=f"{ask.origin.site_id} ({ask.origin.region})")
+def _question(ask: Ask, state: ClassState, asker: str, other: str) -> str:
+    to, origin = (
+        other or f"{site.site_id} ({site.region})" for site in (ask.destination, ask.origin)
+    )
+    verb = _ACTS[ask.act].format(to=to, origin=origin)
     purpose = f" for {ask.purpose}" if ask.purpose else ""
     what = f"memories of class '{state.label_class}' of {state.label_class.home}"
-    question = f"May this site {verb} {what}{purpose}?"
+    return f"May {asker} {verb} {what}{purpose}?"
+
+
+def _answer(decision: Decision) -> str:
     if not decision.allowed:
-        answer = "No."
-    elif decision.form:
-        answer = f"Yes, {_FORMS[decision.form]}, for at most {decision.plan.ttl_hours} hours."
-        if decision.form is not LADDER[0]:
-            answer += " Not in any fuller form."
-    else:
-        answer = "Yes."
-    reasons = [f"{rule.id}: {rule.title} ({rule.basis})." for rule in decision.rules]
-    return (question, answer, *reasons)
+        return "No."
+    if not decision.form:
+        return "Yes."
+    plan = decision.plan
+    told = f"Yes, {_FORMS[decision.form]}, for at most {plan.ttl_hours} hours."
+    if decision.form is Form.AGGREGATE:
+        told += f" At least {plan.min_cohort} people must stand behind each number."
+    if decision.form is Form.NOISED_VECTORS:
+        told += f" The noise must keep epsilon at {plan.epsilon} or below."
+    return told if decision.form is LADDER[0] else f"{told} Not in any fuller form."
+
+
+def _near(near: Near) -> str:
+    form = f" {_FORMS[near.form]}" if near.form else ""
+    if not near.missing:
+        return f"{near.rule.id} would permit it{form}, but what refuses outweighs every permit."
+    return f"{near.rule.id} came closest; it would permit it{form}, but {'; '.join(near.missing)}."

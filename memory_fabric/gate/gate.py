@@ -22,6 +22,7 @@ from memory_fabric.core.access import (
     Act,
     Decision,
     Form,
+    Near,
     Plan,
     Plans,
     Question,
@@ -205,6 +206,17 @@ class Gate:
                     self._cache[common, state] = (now, decisions[state])
         asked = now if missing else max(since, default=now)
         return Decisions({state: decisions[state] for state in ordered}, asked)
+
+    def closest(self, ask: Ask, state: ClassState) -> list[Near]:
+        """The rules that came closest to permitting what was refused, in a form that this site can
+        produce. For people: it decides nothing.
+        """
+        engine = self.rulebook.crossing if ask.crosses else self.rulebook.home
+        rungs = [form for form in LADDER if form in self.available] if ask.act.has_forms else [None]
+        questions = [
+            ask.question(state, form, self.plans[form] if form else Plan()) for form in rungs
+        ]
+        return engine.closest(questions, self._clock.now()) if engine else []
 
     def permit(self, ask: Ask, decisions: Decisions, subject: str | None) -> Permit:
         """A permit over the allowed ones among the decisions; it may cover none of them."""

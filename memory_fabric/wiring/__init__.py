@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from memory_fabric.wiring.paths import default_home as default_home
     from memory_fabric.wiring.peers import GRID_OPERATIONS as GRID_OPERATIONS
     from memory_fabric.wiring.plain import PlainPolicies as PlainPolicies
+    from memory_fabric.wiring.plain import site_in as site_in
     from memory_fabric.wiring.policies import check_policies as check_policies
     from memory_fabric.wiring.policies import installed_policies as installed_policies
     from memory_fabric.wiring.policies import starter_policies as starter_policies
@@ -63,7 +64,7 @@ _PARTS = {
     "wiring.new_bundle": ("new_policies", "starter_packs"),
     "wiring.paths": ("default_home",),
     "wiring.peers": ("GRID_OPERATIONS",),
-    "wiring.plain": ("PlainPolicies",),
+    "wiring.plain": ("PlainPolicies", "site_in"),
     "wiring.policies": (
         "check_policies",
         "installed_policies",

@@ -13,13 +13,15 @@ from memory_fabric.adapters.cedar.rules import named_entities
 from memory_fabric.adapters.clock import SystemClock
 from memory_fabric.adapters.iso3166 import check_region, region_name
 from memory_fabric.config import DEFAULT_PLANS, starter_classes
-from memory_fabric.core.access import Act, Form
+from memory_fabric.core.access import Act, Form, Requester, Role
+from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import InputError
-from memory_fabric.core.labels import ClassState
+from memory_fabric.core.labels import ClassState, DataClass, LabelClass
 from memory_fabric.core.places import Roster, Site, Tier
 from memory_fabric.core.ports import Clock
 from memory_fabric.flows import matrix
-from memory_fabric.gate.gate import Gate, Rulebook
+from memory_fabric.flows.explain import Explained, answer, explained_act
+from memory_fabric.gate.gate import Ask, Gate, Rulebook
 from memory_fabric.gate.permits import Mint
 
 TENANT = "acme"
@@ -58,6 +60,51 @@ class PlainPolicies:
                     found |= set(sorted(code for entry in entries for code in entry.regions)[:1])
         return sorted(found)
 
+    def explain(
+        self, act: str, here: Site, there: Site, purpose: str, label: Mapping[str, Any]
+    ) -> Explained:
+        """One question between two sites that need not exist, about memories at home in the first;
+        what is taken in is at home in the second.
+
+        Args:
+            label: as for a site; what is left out is decided strictly.
+
+        Raises:
+            InputError: ``act-unknown``, ``scope-missing``, ``label-invalid``, and for a word that
+                the bundle does not know ``purpose-unknown``, ``special-unknown``,
+                ``instrument-unknown`` or ``membership-unknown``.
+        """
+        asked = explained_act(act)
+        origin, destination = (there, here) if asked is Act.TAKE_IN else (here, there)
+        needs_purpose = asked not in (Act.ERASE, Act.RELABEL)
+        if needs_purpose and not purpose:
+            raise InputError("scope-missing", "The question names no purpose.", "Add --purpose.")
+        words, draft = self.engine.policy.words, Draft.from_fields({"memory": "-", "label": label})
+        purposes = {purpose} if purpose else set(words.purposes[:1])
+        _check_words("purpose-unknown", "purpose", purposes, words.purposes)
+        _check_words("special-unknown", "special category", draft.special, words.specials)
+        _check_words("instrument-unknown", "instrument", there.instruments, words.instruments)
+        self._check_memberships(there)
+        state = ClassState(
+            LabelClass(
+                home=origin.region,
+                tenant=TENANT,
+                data_class=draft.data_class or DataClass.CONFIDENTIAL,
+                personal=draft.personal is not False,
+                special=draft.special,
+                purposes=frozenset(purposes),
+                consent=draft.consent,
+                legal_hold=draft.legal_hold,
+            )
+        )
+        role = Requester("", TENANT, Role.APP)
+        ask = Ask(asked, role, purpose if needs_purpose else "", origin, destination)
+        other = f"a site in {there.region}"
+        if terms := [*there.instruments, *there.memberships]:
+            other += f" with {', '.join(terms)}"
+        gate = self.gate([here, there])
+        return answer(gate, ask, state, f"a site in {here.region}", other)
+
     def matrix_of(
         self, act: str, homes: Iterable[str], purposes: Iterable[str], to: Iterable[str]
     ) -> PlainMatrix:
@@ -72,13 +119,7 @@ class PlainPolicies:
         """
         asked, engine = matrix.released_act(act), self.engine
         wanted = list(purposes) or list(engine.purposes)
-        for purpose in wanted:
-            if purpose not in engine.purposes:
-                raise InputError(
-                    "purpose-unknown",
-                    f"The bundle has no purpose {purpose!r}.",
-                    f"Use one of {', '.join(engine.purposes)}.",
-                )
+        _check_words("purpose-unknown", "purpose", wanted, engine.purposes)
         rows = []
         for home in list(homes) or self.homes():
             origin = site_in(home, name=f"home-{home}".lower())
@@ -88,16 +129,34 @@ class PlainPolicies:
                 rows += matrix.in_order(origin, purpose, states)
         return PlainMatrix(self, asked, rows, self._destinations(list(to)))
 
+    def _check_memberships(self, site: Site) -> None:
+        register = self.engine.policy.register
+        joinable = sorted(register.joinable(site.region, self.clock.now()))
+        for bloc in site.memberships:
+            if bloc not in joinable:
+                raise InputError(
+                    "membership-unknown",
+                    f"No organisation in {site.region} can join {bloc!r}, as the register says.",
+                    f"Use one of {', '.join(joinable)}." if joinable else "Leave --member out.",
+                )
+
     def _destinations(self, regions: list[str]) -> list[Site]:
         register, now = self.engine.policy.register, self.clock.now()
         sites = [site_in(code) for code in regions or sorted(register.regions)]
         joined = [
-            site_in(site.region, name=f"{site.region}-{bloc.name}".lower(), memberships=[bloc.name])
+            site_in(site.region, name=f"{site.region}-{bloc}".lower(), memberships=[bloc])
             for site in sites
-            for bloc in register.blocs.values()
-            if register.may_join(bloc.name, site.region, now)
+            for bloc in sorted(register.joinable(site.region, now))
         ]
         return sorted([*sites, *joined], key=lambda site: site.site_id)
+
+
+def _check_words(code: str, what: str, used: Iterable[str], known: Iterable[str]) -> None:
+    for word in used:
+        if word not in known:
+            raise InputError(
+                code, f"The bundle has no {what} {word!r}.", f"Use one of {', '.join(known)}."
+            )
 
 
 class PlainMatrix:

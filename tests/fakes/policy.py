@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from memory_fabric.core.access import Question, Verdict
+from memory_fabric.core.access import Near, Question, Verdict
 
 Rules = Callable[[Question, datetime], Verdict]
 
@@ -26,6 +26,9 @@ class FunctionEngine:
     def decide(self, questions: Sequence[Question], now: datetime) -> list[Verdict]:
         self.asked += questions
         return [self.rules(question, now) for question in questions]
+
+    def closest(self, questions: Sequence[Question], now: datetime) -> list[Near]:
+        return []
 
     def changes_at(self, now: datetime) -> datetime | None:
         if self._changes_at is None or self._changes_at <= now:

@@ -145,3 +145,101 @@ def test_a_matrix_that_cannot_be_made_says_why(words: list[str], code: str) -> N
     run = cli(NOWHERE, "policy", "matrix", FOLDER, "--from", "DE", *words)
     assert run.code == 2
     assert run.json["type"].endswith(code)
+
+
+# ---- explain -----------------------------------------------------------------------------
+
+
+def explained(*words: str) -> dict[str, Any]:
+    run = cli(NOWHERE, "policy", "explain", FOLDER, *words)
+    assert run.code == 0, run.out
+    told: dict[str, Any] = run.json
+    return told
+
+
+def test_a_question_about_places_needs_no_home() -> None:
+    told = explained("--from", "DE", "--to", "US", "--member", "EU-US-DPF", "--purpose", "care")
+    assert told["form"] == "redacted"
+    assert [rule["id"] for rule in told["rules"]] == ["eu-us-dpf"]
+    assert "a site in US with EU-US-DPF" in told["sentences"][0]
+    assert "for at most 24 hours" in told["sentences"][1]
+    assert told["closest"] == []
+
+
+@pytest.mark.parametrize(
+    ("words", "rule", "clause"),
+    [
+        (["--act", "train", "--from", "DE"], "train-at-home", "the purpose is not training"),
+        (
+            ["--act", "query", "--from", "DE", "--to", "IN", "--instrument", "eu-scc"],
+            "eu-scc", "no transfer risk assessment is on file",
+        ),
+        (
+            ["--act", "query", "--from", "DE", "--to", "US"],
+            "eu-us-dpf", "does not belong to EU-US-DPF",
+        ),
+        (
+            ["--act", "query", "--from", "GB", "--to", "CN"],
+            "uk-idta", "has not signed uk-idta or uk-addendum",
+        ),
+        (
+            ["--from", "DE", "--to", "GB", "--special", "health"],
+            "eu-adequacy", "",  # it would permit, and a guard outweighs it
+        ),
+    ],
+)  # fmt: skip
+def test_a_refusal_names_the_rule_that_came_closest(
+    words: list[str], rule: str, clause: str
+) -> None:
+    told = explained(*words, "--purpose", "care")
+    assert not told["allowed"]
+    (near,) = [near for near in told["closest"] if near["rule"]["id"] == rule]
+    assert clause in "; ".join(near["missing"])
+    assert bool(clause) == bool(near["missing"])
+    assert near["sentence"] in told["sentences"]
+
+
+def test_what_is_missing_is_all_that_is_missing() -> None:
+    """With what it asks for, the rule that came closest permits."""
+    words = ["--from", "DE", "--to", "IN", "--purpose", "care", "--act", "query"]
+    near = explained(*words, "--instrument", "eu-scc")["closest"]
+    assert [len(one["missing"]) for one in near if one["rule"]["id"] == "eu-scc"] == [1]
+    told = explained(*words, "--instrument", "eu-scc", "--assessed")
+    assert [rule["id"] for rule in told["rules"]] == ["eu-scc"]
+
+
+def test_a_home_names_the_closest_rule_too(grid: Path) -> None:
+    run = cli(
+        grid, "policy", "explain", "--to", "lon-1", "--purpose", "care", "--special", "health"
+    )
+    assert run.code == 0
+    assert run.json["closest"][0]["rule"]["id"] == "eu-adequacy"
+    shown = cli(
+        grid, "policy", "explain", "--from", "DE", "--to", "FR", "--purpose", "care", plain=True
+    )
+    assert "Yes, in full" in shown.out, "--from asks the installed bundle about places"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--to", "US"], "option-needs-from"),
+        (["--from", "DE"], "scope-missing"),
+        (["--from", "DE", "--purpose", "x"], "purpose-unknown"),
+        (["--from", "DE", "--purpose", "care", "--special", "x"], "special-unknown"),
+        (
+            ["--from", "DE", "--purpose", "care", "--to", "US", "--instrument", "x"],
+            "instrument-unknown",
+        ),
+        (
+            ["--from", "DE", "--purpose", "care", "--to", "FR", "--member", "EU-US-DPF"],
+            "membership-unknown",
+        ),
+        (["--from", "UK", "--purpose", "care"], "region-unknown"),
+        (["--from", "DE", "--purpose", "care", "--act", "send_update"], "act-unknown"),
+    ],
+)
+def test_a_question_that_cannot_be_put_says_why(words: list[str], code: str) -> None:
+    run = cli(NOWHERE, "policy", "explain", FOLDER, *words)
+    assert run.code == 2
+    assert run.json["type"].endswith(code)

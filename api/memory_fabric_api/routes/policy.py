@@ -33,6 +33,15 @@ class Plan(Shape):
     epsilon: str
 
 
+class Near(Shape):
+    """A rule that came closest to permitting; `missing` says what would have to be otherwise."""
+
+    rule: Rule
+    form: Form | None
+    missing: list[str]
+    sentence: str
+
+
 class Explained(Shape):
     """The decision as it would be taken now, also in sentences."""
 
@@ -42,6 +51,7 @@ class Explained(Shape):
     rules: list[Rule]
     label: LabelClass
     sentences: list[str]
+    closest: list[Near]
 
 
 @router.post(

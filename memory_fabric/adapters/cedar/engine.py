@@ -13,10 +13,12 @@ import re
 import threading
 from collections.abc import Callable, Hashable, Sequence
 from datetime import datetime, timedelta
+from functools import cached_property
 
-from cedarpy import AuthzResult, Decision, Entities, is_authorized_batch
+from cedarpy import AuthzResult, Decision, Entities, PolicySet, is_authorized_batch
 
 from memory_fabric.adapters.cedar.bundle import Bundle
+from memory_fabric.adapters.cedar.closest import Permits
 from memory_fabric.adapters.cedar.findings import invalid
 from memory_fabric.adapters.cedar.lint import examine
 from memory_fabric.adapters.cedar.policy import Policy
@@ -31,7 +33,7 @@ from memory_fabric.adapters.cedar.questions import (
     uid,
     unknown_words,
 )
-from memory_fabric.core.access import Question, Rule, Verdict
+from memory_fabric.core.access import Near, Question, Rule, Verdict
 
 _CLOCK_STEP = timedelta(seconds=60)
 """How long an answer may stand where a rule uses the clock in a way that cannot be foreseen."""
@@ -114,21 +116,43 @@ class CedarEngine:
         except (ValueError, TypeError, AttributeError) as error:
             return (f"the question cannot be read: {type(error).__name__}",)
 
+    def closest(self, questions: Sequence[Question], now: datetime) -> list[Near]:
+        """Of one question in several forms: the rules that came closest to permitting it. Empty
+        where it cannot be put.
+        """
+        askable = [question for question in questions if not self._problems(question, now)]
+        if not askable:
+            return []
+        try:
+            results = self._put(askable, now, self._permits.policy_set)
+        except (ValueError, TypeError, AttributeError):
+            return []
+        register, region = self._policy.register, askable[0].destination.region
+        joinable = frozenset(
+            bloc for bloc in register.blocs if register.may_join(bloc, region, now)
+        )
+        return self._permits.closest([question.form for question in askable], results, joinable)
+
+    @cached_property
+    def _permits(self) -> Permits:
+        return Permits(self._policy.rules)
+
     def _ask(self, questions: list[Question], now: datetime) -> list[Verdict]:
         try:
-            with self._lock:
-                world, self._world = self._world, None  # put back only if every entity went in
-                if world is None or not world.holds(now):
-                    world = World(self._policy, now, self.changes_at(now))
-                requests, entities = world.requests(questions, now)
-                self._world = world
-            results = is_authorized_batch(
-                requests, self._policy.policy_set, entities, self._policy.schema
-            )
+            results = self._put(questions, now, self._policy.policy_set)
         except (ValueError, TypeError, AttributeError) as error:
             problem = f"the question cannot be put to Cedar: {type(error).__name__}"
             return [Verdict(False, (), (problem,))] * len(questions)
         return [self._verdict(result) for result in results]
+
+    def _put(self, questions: list[Question], now: datetime, rules: PolicySet) -> list[AuthzResult]:
+        with self._lock:
+            world, self._world = self._world, None  # put back only if every entity went in
+            if world is None or not world.holds(now):
+                world = World(self._policy, now, self.changes_at(now))
+            requests, entities = world.requests(questions, now)
+            self._world = world
+        return is_authorized_batch(requests, rules, entities, self._policy.schema)
 
     def _verdict(self, result: AuthzResult) -> Verdict:
         numbers = sorted(int(name.removeprefix("policy")) for name in result.diagnostics.reasons)

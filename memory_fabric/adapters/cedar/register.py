@@ -79,6 +79,10 @@ class Register:
         found = self.blocs.get(bloc)
         return found is not None and not found.countries and found.covers(region, now)
 
+    def joinable(self, region: str, now: datetime) -> frozenset[str]:
+        """The blocs that an organisation in this region can be a member of at ``now``."""
+        return frozenset(bloc for bloc in self.blocs if self.may_join(bloc, region, now))
+
     def moments(self) -> Iterator[datetime]:
         """Every moment at which an entry starts or ends."""
         for bloc in self.blocs.values():
