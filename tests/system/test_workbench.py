@@ -147,6 +147,68 @@ def test_a_matrix_that_cannot_be_made_says_why(words: list[str], code: str) -> N
     assert run.json["type"].endswith(code)
 
 
+# ---- new, check and test -----------------------------------------------------------------
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Path:
+    """A bundle begun with the European pack."""
+    folder = tmp_path / "ours"
+    assert cli(NOWHERE, "policy", "new", "--pack", "eu", str(folder)).code == 0
+    return folder
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def test_warnings_are_shown_and_do_not_fail(ours: Path) -> None:
+    run = cli(NOWHERE, "policy", "check", str(ours))
+    assert run.code == 0
+    assert {found["severity"] for found in run.json["findings"]} == {"warning"}
+    shown = cli(NOWHERE, "policy", "check", str(ours), plain=True)
+    assert shown.code == 0
+    assert "What to think about" in shown.out
+    assert "The bundle is sound" in shown.out
+
+
+def test_an_error_fails_with_its_line(ours: Path) -> None:
+    edit(
+        ours / "packs" / "eu.cedar", "context.plan.ttlHours <= 720", "context.plan.ttlHours >= 720"
+    )
+    run = cli(NOWHERE, "policy", "check", str(ours))
+    assert run.code == 4
+    (found,) = [one for one in run.json["findings"] if one["severity"] == "error"]
+    line = (ours / found["file"]).read_text().splitlines()[found["line"] - 1]
+    assert ">= 720" in line
+
+
+def test_a_case_that_fails_is_shown_with_what_was_expected(ours: Path) -> None:
+    edit(ours / "packs" / "eu.cedar", "context.plan.minCohort >= 50", "context.plan.minCohort >= 9")
+    run = cli(NOWHERE, "policy", "test", str(ours))
+    assert run.code == 1
+    failed, *_ = [case for case in run.json["cases"] if not case["passed"]]
+    assert failed["expected"]["answer"] == "refused"
+    assert failed["got"] == {"answer": "aggregate", "rules": ["eu-aggregate"]}
+    shown = cli(NOWHERE, "policy", "test", str(ours), "--coverage", plain=True)
+    assert "the rules say" in shown.out
+    assert "left alone in" in shown.out
+
+
+def test_strict_fails_where_a_rule_has_no_case(ours: Path) -> None:
+    assert cli(NOWHERE, "policy", "test", "--strict", str(ours)).code == 0
+    (ours / "packs" / "own.cedar").write_text(
+        '@id("own") @title("Ours") @basis("Agreement")\n'
+        'forbid (principal in Sov::Region::"CN", action in Sov::Action::"share", resource);\n'
+    )
+    assert cli(NOWHERE, "policy", "test", str(ours)).code == 0
+    run = cli(NOWHERE, "policy", "test", "--strict", str(ours))
+    assert run.code == 1
+    assert run.json["uncovered"] == ["own"]
+
+
 # ---- explain -----------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from memory_fabric.adapters.cedar.bundle import Bundle, read_bundle
 from memory_fabric.adapters.cedar.casefile import Case, parse_cases
 from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.adapters.cedar.findings import BundleError, Finding, invalid
-from memory_fabric.core.access import LADDER, NOTHING_PERMITS, Form
+from memory_fabric.adapters.cedar.wording import meant
+from memory_fabric.core.access import LADDER, NOTHING_PERMITS, Form, Question
 
 YES, REFUSED = "yes", "refused"
 
@@ -46,11 +48,39 @@ class CaseResult:
 
 
 @dataclass(frozen=True)
+class Coverage:
+    """What the cases show of one rule.
+
+    Attributes:
+        permits: whether it allows; else it forbids.
+        named: cases that name it.
+        applied: cases in which it gave the answer.
+        left_alone: cases on its act and its data in which it did not.
+    """
+
+    rule: str
+    permits: bool
+    named: int
+    applied: int
+    left_alone: int
+
+
+@dataclass(frozen=True)
 class CaseReport:
-    """All cases of a bundle, and the rules that none of them names."""
+    """All cases of a bundle, and what they show of each rule, in the bundle's order."""
 
     results: tuple[CaseResult, ...]
-    uncovered: tuple[str, ...]
+    coverage: tuple[Coverage, ...]
+
+    @property
+    def uncovered(self) -> tuple[str, ...]:
+        """The rules that no case names."""
+        return tuple(one.rule for one in self.coverage if not one.named)
+
+    @property
+    def one_sided(self) -> tuple[str, ...]:
+        """The rules that are never shown where they do not apply: how far they reach is open."""
+        return tuple(one.rule for one in self.coverage if one.named and not one.left_alone)
 
     @property
     def failures(self) -> tuple[CaseResult, ...]:
@@ -72,9 +102,7 @@ def run_cases(directory: Path) -> CaseReport:
     bundle = read_bundle(directory)
     engine = CedarEngine(bundle)
     results = tuple(_decide(engine, case) for case in _cases(bundle, engine))
-    named = {rule for result in results for rule in result.case.rules}
-    uncovered = tuple(rule.id for rule in engine.rules if rule.id not in named)
-    return CaseReport(results, uncovered)
+    return CaseReport(results, _coverage(engine, results))
 
 
 def _cases(bundle: Bundle, engine: CedarEngine) -> list[Case]:
@@ -89,24 +117,51 @@ def _cases(bundle: Bundle, engine: CedarEngine) -> list[Case]:
     for case in cases:
         for rule in case.rules:
             if rule not in known:
-                findings.append(
-                    Finding(case.file, case.line, rule, "There is no such rule.", "Mend the id.")
-                )
+                near = meant(rule, known)
+                fix = f"Did you mean {near}?" if near else "Mend the id."
+                findings.append(Finding(case.file, case.line, rule, "There is no such rule.", fix))
     if findings:
         raise invalid(findings)
     return cases
 
 
 def _decide(engine: CedarEngine, case: Case) -> CaseResult:
-    forms: Sequence[Form | None] = LADDER if case.question.act.has_forms else (None,)
-    questions = [replace(case.question, form=form) for form in forms]
+    questions = _questions(case)
     verdicts = engine.decide(questions, case.now)
     errors = tuple(dict.fromkeys(error for verdict in verdicts for error in verdict.errors))
     refusing: set[str] = set()
-    for form, verdict in zip(forms, verdicts, strict=True):
+    for question, verdict in zip(questions, verdicts, strict=True):
         ids = [rule.id for rule in verdict.rules]
         if verdict.allowed:
-            return CaseResult(case, str(form or YES), tuple(sorted(ids)), errors)
+            return CaseResult(case, str(question.form or YES), tuple(sorted(ids)), errors)
         refusing.update(ids)
     rules = tuple(sorted(refusing)) or (NOTHING_PERMITS.id,)
     return CaseResult(case, REFUSED, rules, errors)
+
+
+def _questions(case: Case) -> list[Question]:
+    """One for each form, from the most to the least."""
+    forms: Sequence[Form | None] = LADDER if case.question.act.has_forms else (None,)
+    return [replace(case.question, form=form) for form in forms]
+
+
+def _coverage(engine: CedarEngine, results: Sequence[CaseResult]) -> tuple[Coverage, ...]:
+    named: Counter[str] = Counter()
+    applied: Counter[str] = Counter()
+    in_play: Counter[str] = Counter()
+    for result in results:
+        named.update(set(result.case.rules))
+        applied.update(result.rules)
+        if not result.errors:
+            about = engine.in_play(_questions(result.case), result.case.now)
+            in_play.update(frozenset().union(*about, result.rules))
+    return tuple(
+        Coverage(
+            rule=parsed.rule.id,
+            permits=parsed.tree["effect"] == "permit",
+            named=named[parsed.rule.id],
+            applied=applied[parsed.rule.id],
+            left_alone=in_play[parsed.rule.id] - applied[parsed.rule.id],
+        )
+        for parsed in engine.policy.rules
+    )

@@ -7,21 +7,19 @@ them hold. Nothing is evaluated here.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cedarpy import AuthzResult, PolicySet, policies_from_json_str
+from cedarpy import AuthzResult, PolicySet
 
 from memory_fabric.adapters.cedar.phrases import said, scope_missing
-from memory_fabric.adapters.cedar.rules import ParsedRule, named_entities
+from memory_fabric.adapters.cedar.rules import ParsedRule, named_entities, permit_of
 from memory_fabric.core.access import Form, Near
 
 _MOST = 3
 """Rules told at most, where several came equally close."""
-_ALL = {"op": "All"}
 _NOWHERE = frozenset[str]()
 _CONDITION = re.compile(r"(?:when|unless)\s*\{(.*)\};\s*$", re.DOTALL)
 _NAME = re.compile(r"policy(\d+)")
@@ -106,17 +104,17 @@ class Permits:
 
 def _parts(number: int, rule: ParsedRule) -> Iterator[tuple[_Part, str]]:
     tree = rule.tree
-    yield _Part(number, "action", False, _NOWHERE, ""), _permit(action=tree["action"])
+    yield _Part(number, "action", False, _NOWHERE, ""), permit_of(action=tree["action"])
     for place in ("principal", "resource"):
         if tree[place]["op"] != "All":
             missing = scope_missing(place, tree[place])
-            text = _permit(**{place: tree[place]})
+            text = permit_of(**{place: tree[place]})
             within = _places(tree[place]) if place == "principal" else _NOWHERE
             yield _Part(number, place, place == "resource", within, missing), text
     for condition in tree["conditions"]:
         wanted = condition["kind"] == "when"
         for body in _conjuncts(condition["body"]) if wanted else [condition["body"]]:
-            text = _permit(conditions=[{"kind": condition["kind"], "body": body}])
+            text = permit_of(conditions=[{"kind": condition["kind"], "body": body}])
             found = _CONDITION.search(text)
             written = " ".join(found.group(1).split()) if found else ""
             missing = said(body, not wanted, written)
@@ -136,14 +134,6 @@ def _conjuncts(tree: Any) -> Iterator[Any]:
         yield from _conjuncts(tree["&&"]["right"])
     else:
         yield tree
-
-
-def _permit(**parts: Any) -> str:
-    rule = {"effect": "permit", "principal": _ALL, "action": _ALL, "resource": _ALL}
-    policies = {"part": {**rule, "conditions": [], **parts}}
-    return policies_from_json_str(
-        json.dumps({"templates": {}, "staticPolicies": policies, "templateLinks": []})
-    )
 
 
 def _speaks_of_data(tree: Any) -> bool:

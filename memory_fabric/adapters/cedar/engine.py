@@ -33,6 +33,7 @@ from memory_fabric.adapters.cedar.questions import (
     uid,
     unknown_words,
 )
+from memory_fabric.adapters.cedar.rules import permit_of
 from memory_fabric.core.access import Near, Question, Rule, Verdict
 
 _CLOCK_STEP = timedelta(seconds=60)
@@ -132,6 +133,25 @@ class CedarEngine:
             bloc for bloc in register.blocs if register.may_join(bloc, region, now)
         )
         return self._permits.closest([question.form for question in askable], results, joinable)
+
+    def in_play(self, questions: Sequence[Question], now: datetime) -> list[frozenset[str]]:
+        """For each question, the ids of the rules that are about its act and its data, whether
+        their conditions hold or not. For reports, never for a decision.
+        """
+        results = self._put(list(questions), now, self._scopes)
+        return [
+            frozenset(
+                self._rules[int(name.removeprefix("policy"))].id
+                for name in result.diagnostics.reasons
+            )
+            for result in results
+        ]
+
+    @cached_property
+    def _scopes(self) -> PolicySet:
+        parts = [(rule.tree["action"], rule.tree["resource"]) for rule in self._policy.rules]
+        texts = [permit_of(action=action, resource=resource) for action, resource in parts]
+        return PolicySet.from_str("\n".join(texts))
 
     @cached_property
     def _permits(self) -> Permits:

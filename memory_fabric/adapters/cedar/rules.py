@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from cedarpy import policies_to_json_str
+from cedarpy import policies_from_json_str, policies_to_json_str
 
 from memory_fabric.adapters.cedar.findings import BundleError, Finding
 from memory_fabric.core.access import Rule
@@ -16,6 +16,7 @@ from memory_fabric.core.access import Rule
 Tree = dict[str, Any]
 """A rule in Cedar's JSON form."""
 
+_SCOPE = ("principal", "action", "resource")
 _SEPARATOR = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"|;', re.DOTALL)
 _NOTE = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"', re.DOTALL)
 _TOKEN = re.compile(r"unexpected token `(.+)`")
@@ -112,6 +113,17 @@ def _where(text: str, problem: str) -> int:
             if str(error) == problem:  # and not merely that the text ends too early
                 return text.count("\n", 0, token.start())
     return 0
+
+
+def permit_of(**parts: Any) -> str:
+    """A permit with these parts of a rule (``principal``, ``action``, ``resource``, ``conditions``,
+    in Cedar's JSON form) and no others, as text.
+    """
+    open_to_all = {place: {"op": "All"} for place in _SCOPE}
+    tree = {"effect": "permit", "conditions": []} | open_to_all | parts
+    return policies_from_json_str(
+        json.dumps({"templates": {}, "staticPolicies": {"part": tree}, "templateLinks": []})
+    )
 
 
 def named_entities(tree: Any) -> Iterator[tuple[str, str]]:

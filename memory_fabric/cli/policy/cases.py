@@ -1,6 +1,10 @@
-"""``policy test``: a bundle's decision cases."""
+"""``policy test``: a bundle's decision cases, and what they show of each rule."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -9,19 +13,74 @@ from memory_fabric.cli.policy.folder import Directory, folder
 from memory_fabric.cli.session import session
 
 
-def run_cases(context: typer.Context, directory: Directory = None) -> None:
-    """Run a bundle's decision cases; exit 1 where one fails."""
+def run_cases(
+    context: typer.Context,
+    directory: Directory = None,
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="Show for each rule what the cases show of it.")
+    ] = False,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Fail also where a rule has no case.")
+    ] = False,
+) -> None:
+    """Run a bundle's decision cases; exit 1 where one comes out otherwise."""
     run = session(context)
-    report = wiring.test_policies(folder(run, directory))
+    with run.output.waiting("Running the cases"):
+        report = wiring.test_policies(folder(run, directory))
+    passed = report.passed and not (strict and report.uncovered)
     if run.output.as_json:
-        cases = [{"case": str(item), "passed": item.passed} for item in report.results]
-        run.output.json({"cases": cases, "uncovered": list(report.uncovered)})
+        cases = [
+            {
+                "case": str(result),
+                "name": result.case.name,
+                "file": result.case.file,
+                "line": result.case.line,
+                "passed": result.passed,
+                "expected": {"answer": result.case.answer, "rules": sorted(result.case.rules)},
+                "got": {"answer": result.answer, "rules": list(result.rules)},
+                "errors": list(result.errors),
+            }
+            for result in report.results
+        ]
+        run.output.json(
+            {
+                "passed": passed,
+                "cases": cases,
+                "uncovered": list(report.uncovered),
+                "one_sided": list(report.one_sided),
+                "coverage": [asdict(one) for one in report.coverage],
+            }
+        )
     else:
-        for failure in report.failures:
-            run.output.say(str(failure), "red")
+        if report.failures:
+            rows = [
+                (
+                    f"{result.case.file}:{result.case.line}", result.case.name,
+                    _answer(result.case.answer, result.case.rules),
+                    _answer(result.answer, result.rules, result.errors),
+                )
+                for result in report.failures
+            ]  # fmt: skip
+            titles = ("where", "case", "expected", "the rules say")
+            run.output.table("Cases that come out otherwise", titles, rows)
+        if coverage:
+            shown = [
+                (one.rule, "permit" if one.permits else "forbid", one.named, one.applied,
+                 one.left_alone)
+                for one in report.coverage
+            ]  # fmt: skip
+            titles_of = ("rule", "effect", "named in", "gave the answer in", "left alone in")
+            run.output.table("Cases for each rule", titles_of, shown)
         good = len(report.results) - len(report.failures)
         run.output.say(f"{good} of {len(report.results)} cases come out as written.")
         if report.uncovered:
             run.output.say(f"No case exercises: {', '.join(report.uncovered)}", "yellow")
-    if not report.passed:
+        if report.one_sided:
+            told = ", ".join(report.one_sided)
+            run.output.say(f"No case shows what these leave alone: {told}", "yellow")
+    if not passed:
         raise typer.Exit(1)
+
+
+def _answer(answer: str, rules: Iterable[str], errors: Iterable[str] = ()) -> str:
+    return "\n".join([f"{answer} by {', '.join(sorted(rules))}", *errors])

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from memory_fabric.adapters.cedar.bundle import read_bundle
 from memory_fabric.adapters.cedar.cases import CaseResult, run_cases
+from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.core.errors import PolicyInvalid
 
 STARTER = Path(__file__).parents[3] / "policies"
@@ -57,6 +59,35 @@ def test_a_rule_without_a_case_is_named(bundle: Path) -> None:
     )
     report = run_cases(bundle)
     assert report.uncovered == ("extra",)
+
+
+def test_every_rule_is_shown_on_both_sides() -> None:
+    assert REPORT.one_sided == ()
+    counts = {one.rule: one for one in REPORT.coverage}
+    assert set(counts) == {rule.id for rule in CedarEngine(read_bundle(STARTER)).rules}
+    assert all(one.named == one.applied for one in counts.values()), "all come out as written"
+    assert counts["home-use"].permits
+    assert not counts["secret-stays"].permits
+
+
+def test_a_rule_is_left_alone_only_by_cases_on_its_act_and_its_data(bundle: Path) -> None:
+    (bundle / "packs" / "extra.cedar").write_text(
+        '@id("extra") @title("Extra") @basis("Test")\n'
+        'forbid (principal, action in Sov::Action::"share", resource in Sov::Region::"BE");'
+    )
+    (bundle / "cases" / "extra.yaml").write_text(
+        "about: Belgium\n"
+        'now: "2026-11-23T12:00:00Z"\n'
+        "sites: {gent: {region: BE}}\n"
+        "data: {note: {home: BE, class: internal, about: people, purposes: [care]}}\n"
+        "cases:\n"
+        "  - {case: It stays, act: recall, data: note, to: gent, answer: refused, rules: [extra]}\n"
+    )
+    report = run_cases(bundle)
+    assert report.passed
+    (extra,) = [one for one in report.coverage if one.rule == "extra"]
+    assert (extra.named, extra.applied, extra.left_alone) == (1, 1, 0)
+    assert report.one_sided == ("extra",)
 
 
 def test_no_cases_is_not_a_pass(bundle: Path) -> None:
