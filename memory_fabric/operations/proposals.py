@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.errors import NotGranted
@@ -60,6 +61,7 @@ def candidate_show(
         **_told(home, found),
         "may_approve": found.state == "waiting" and found.proposed.by != requester.name,
         "rules": _differences(home.written(), written),
+        "warnings": [asdict(found) for found in home.candidates.warnings(digest)],
         "impact": _impact(home, digest, last, anew),
     }
 

@@ -12,7 +12,8 @@ from typing import Any
 from memory_fabric.adapters.cedar.bundle import SCHEMA, read_bundle
 from memory_fabric.adapters.cedar.cases import run_cases
 from memory_fabric.adapters.cedar.engine import CedarEngine
-from memory_fabric.adapters.cedar.findings import Finding, invalid
+from memory_fabric.adapters.cedar.findings import Finding, errors_in, invalid
+from memory_fabric.adapters.cedar.lint import check
 from memory_fabric.adapters.files import sync
 from memory_fabric.core.errors import IntegrityViolated, NotFound
 from memory_fabric.core.ports import PolicyEngine
@@ -88,6 +89,15 @@ class Candidates:
         self._check(digest)
         return read_written(self.where(digest), digest)
 
+    def warnings(self, digest: str) -> list[Finding]:
+        """What an officer should think about before approving a candidate.
+
+        Raises:
+            NotFound, IntegrityViolated: as ``engine`` does.
+        """
+        self._check(digest)
+        return check(self.where(digest))
+
     def engine(self, digest: str) -> PolicyEngine:
         """A candidate's rules.
 
@@ -141,6 +151,8 @@ def _within(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 def _checked(folder: Path) -> str:
     """The digest of a bundle whose checks and cases pass."""
+    if errors := errors_in(check(folder)):
+        raise invalid(errors)
     report = run_cases(folder)
     wrong = [
         Finding(result.case.file, result.case.line, "", f"This case fails: {result}.", "Mend one.")

@@ -149,12 +149,18 @@ def _coverage(engine: CedarEngine, results: Sequence[CaseResult]) -> tuple[Cover
     named: Counter[str] = Counter()
     applied: Counter[str] = Counter()
     in_play: Counter[str] = Counter()
+    seen: dict[tuple[object, ...], frozenset[str]] = {}  # many cases ask the same of a rule's scope
     for result in results:
-        named.update(set(result.case.rules))
+        case = result.case
+        named.update(set(case.rules))
         applied.update(result.rules)
-        if not result.errors:
-            about = engine.in_play(_questions(result.case), result.case.now)
-            in_play.update(frozenset().union(*about, result.rules))
+        about = set(result.rules)
+        for question in _questions(case) if not result.errors else ():
+            key = (question.act, question.form, question.state.label_class.home, case.now)
+            if key not in seen:
+                (seen[key],) = engine.in_play([question], case.now)
+            about |= seen[key]
+        in_play.update(about)
     return tuple(
         Coverage(
             rule=parsed.rule.id,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Annotated
 
@@ -11,6 +11,9 @@ import typer
 from memory_fabric import wiring
 from memory_fabric.cli.policy.folder import Directory, folder
 from memory_fabric.cli.session import session
+
+_SHOWN = 20
+"""Rules named in one line at most; ``--json`` names all of them."""
 
 
 def run_cases(
@@ -74,9 +77,9 @@ def run_cases(
         good = len(report.results) - len(report.failures)
         run.output.say(f"{good} of {len(report.results)} cases come out as written.")
         if report.uncovered:
-            run.output.say(f"No case exercises: {', '.join(report.uncovered)}", "yellow")
+            run.output.say(f"No case exercises: {_few(report.uncovered)}", "yellow")
         if report.one_sided:
-            told = ", ".join(report.one_sided)
+            told = _few(report.one_sided)
             run.output.say(f"No case shows what these leave alone: {told}", "yellow")
     if not passed:
         raise typer.Exit(1)
@@ -84,3 +87,8 @@ def run_cases(
 
 def _answer(answer: str, rules: Iterable[str], errors: Iterable[str] = ()) -> str:
     return "\n".join([f"{answer} by {', '.join(sorted(rules))}", *errors])
+
+
+def _few(rules: Sequence[str]) -> str:
+    more = f" and {len(rules) - _SHOWN:,} more" if len(rules) > _SHOWN else ""
+    return f"{', '.join(rules[:_SHOWN])}{more}"

@@ -90,3 +90,10 @@ def test_words_of_others_stay_words(tmp_path: Path) -> None:
             assert "<script>alert" not in text
             assert "<img src=x" not in text
             assert "&lt;script&gt;alert" in text
+
+
+def test_explain_shows_the_rule_that_came_closest(officer: TestClient) -> None:
+    told = officer.get("/console/explain?act=train&purpose=care").text
+    assert "What came closest to permitting it" in told
+    assert "the purpose is not training" in told
+    assert 'href="/console/rules/train-at-home"' in told

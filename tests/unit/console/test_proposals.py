@@ -150,3 +150,23 @@ def test_a_proposal_from_elsewhere_is_none(officer: TestClient) -> None:
         )
         assert answer.status_code == 403
     assert "forged" not in officer.get("/console/changes").text
+
+
+def test_a_candidate_s_doubts_are_shown_and_its_errors_refuse_it(officer: TestClient) -> None:
+    eu = "policies/packs/eu.cedar"
+    files = bundle("doubtful")
+    files[eu] = files[eu].replace(b"resource.cohort >= 20", b"resource.cohort > 19")
+    files["policies/packs/own.cedar"] += (
+        b'@id("own-few") @title("Few") @basis("Agreement")\n'
+        b'permit (principal, action == Sov::Action::"aggregate", resource in Sov::Region::"DE")\n'
+        b"when { context.plan.minCohort >= 60 && context.plan.minCohort >= 3 };"
+    )
+    status, where = post(officer, "", files)
+    assert status == 303, where
+    shown = officer.get(where).text
+    assert "To think about" in shown
+    assert "3 people are few" in shown
+    files[eu] = files[eu].replace(b"ttlHours <= 720", b"ttlHours >= 720", 1)
+    status, told = post(officer, "", files)
+    assert status == 503
+    assert "Turn the comparison round" in told
