@@ -75,15 +75,16 @@ def _read(path: Path, name: str) -> str:
     def wrong(message: str, fix: str) -> BundleError:
         return BundleError(Finding(name, 0, "", message, fix))
 
-    if path.is_symlink() or not _KNOWN.fullmatch(name):
+    if path.is_symlink() or not path.is_file() or not _KNOWN.fullmatch(name):
         raise wrong("This file has no place in a bundle.", "Rename it, or take it out.")
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise wrong(f"The file cannot be read ({error.strerror}).", "Check its rights.") from error
     if len(content) > _MAX_BYTES:
         raise wrong("The file is larger than 1 MB.", "Split it.")
     try:
-        return content.decode("utf-8").replace("\r\n", "\n")
+        return content.decode("utf-8-sig").replace("\r\n", "\n")  # some editors write a mark
     except UnicodeDecodeError as error:
         raise wrong("The file is not UTF-8 text.", "Save it as UTF-8.") from error

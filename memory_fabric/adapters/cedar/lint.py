@@ -23,6 +23,7 @@ from memory_fabric.adapters.cedar.register import Register, parse_register
 from memory_fabric.adapters.cedar.rules import (
     ParsedRule,
     named_entities,
+    nested_too_deeply,
     parse_rule,
     split_rules,
 )
@@ -101,17 +102,22 @@ def examine(bundle: Bundle) -> tuple[Policy | None, list[Finding]]:
 def _rules(bundle: Bundle, findings: list[Finding]) -> list[ParsedRule]:
     rules = []
     for path, text in bundle.under("packs/").items():
-        for line, source in split_rules(text):
+        sources = list(split_rules(text))
+        if not sources:  # a file that was cut short, say, and with it its prohibitions
+            findings.append(
+                Finding(path, 0, "", "There are no rules in it.", "Write one, or take it out.")
+            )
+        for line, source in sources:
             try:
                 rules.append(parse_rule(path, line, source))
             except BundleError as error:
                 findings.append(error.finding)
-    if not rules and not findings:
-        findings.append(Finding("packs", 0, "", "There are no rules.", "Write one."))
     return rules
 
 
 def _schema(text: str) -> Schema:
+    if nested_too_deeply(text, "{<", "}>"):
+        raise BundleError(Finding(SCHEMA, 0, "", "It is nested too deeply.", "Mend the schema."))
     try:
         return Schema.from_str(text)
     except ValueError as error:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from cedarpy import policies_from_json_str, policies_to_json_str
 
@@ -21,7 +21,11 @@ _SEPARATOR = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"|;', re.DOTALL)
 _NOTE = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"', re.DOTALL)
 _TOKEN = re.compile(r"unexpected token `(.+)`")
 _VARIABLE = re.compile(r"variable[^:]*: (\w+)")
+_BRACKET = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"|[(\[{<]|[)\]}>]', re.DOTALL)
 _FIRST_WORD = re.compile(r"(?:\s+|//[^\n]*)*", re.DOTALL)
+_MOST_BRACKETS, _MOST_LETTERS, _MOST_LEVELS = 40, 10_000, 200
+"""Brackets within each other, and letters, of what Cedar may read: its parser ends the process
+where its stack does. Levels of a rule's JSON form, which has two for each operator."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,16 @@ def line_within(text: str, *words: str) -> int:
     return 0
 
 
+def nested_too_deeply(text: str, opening: str = "([{", closing: str = ")]}") -> bool:
+    """Whether brackets stand too deep within each other for Cedar to read."""
+    level = 0
+    for found in _BRACKET.finditer(text):
+        level += (found.group() in opening) - (found.group() in closing)
+        if level > _MOST_BRACKETS:
+            return True
+    return False
+
+
 def split_rules(text: str) -> Iterator[tuple[int, str]]:
     """Each rule's first line (from 1) and its text. A rule ends with its semicolon."""
     start = 0
@@ -81,8 +95,12 @@ def parse_rule(file: str, line: int, text: str) -> ParsedRule:
     def wrong(message: str, fix: str, down: int = 0) -> BundleError:
         return BundleError(Finding(file, line + down, "", message, fix))
 
+    if len(text) > _MOST_LETTERS or nested_too_deeply(text):
+        raise wrong("This rule is too long, or nested too deeply.", "Make several rules of it.")
     try:
         parsed = json.loads(policies_to_json_str(text))
+    except RecursionError:
+        raise wrong("This rule is nested too deeply.", "Make several rules of it.") from None
     except ValueError as error:
         raise wrong(
             f"This rule cannot be read: {error}.",
@@ -93,9 +111,21 @@ def parse_rule(file: str, line: int, text: str) -> ParsedRule:
     if parsed["templates"] or len(trees) != 1:
         where = line_within(text, "?principal", "?resource")
         raise wrong("Expected one rule without ?placeholders.", "Write the rule out.", where)
+    if _levels(trees[0]) > _MOST_LEVELS:
+        raise wrong("This rule is nested too deeply.", "Make several rules of it.")
     notes = {name: value or "" for name, value in trees[0].get("annotations", {}).items()}
     rule = Rule(notes.get("id", ""), notes.get("title", ""), notes.get("basis", ""))
     return ParsedRule(rule, notes, file, line, text, trees[0])
+
+
+def _levels(tree: Tree) -> int:
+    """How many levels of lists and mappings a rule's JSON form has."""
+    levels, within = 0, [cast(Any, tree)]
+    while within:
+        levels += 1
+        parts = [item.values() if isinstance(item, dict) else item for item in within]
+        within = [part for item in parts for part in item if isinstance(part, (dict, list))]
+    return levels
 
 
 def _where(text: str, problem: str) -> int:

@@ -16,6 +16,8 @@ from memory_fabric.adapters.cedar.findings import BundleError, Finding
 
 _STANDARD = "tag:yaml.org,2002:"
 _TEXT = _STANDARD + "str"
+_MOST_LEVELS = 10
+"""Lists and mappings within each other. Reading thousands of them would take hours."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,15 @@ def load(text: str, file: str) -> Node:
         BundleError: it is not YAML, or holds anything that is not plainly text.
     """
     try:
+        level = 0
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            line = event.start_mark.line + 1 if event.start_mark else 0
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
-                line = event.start_mark.line + 1 if event.start_mark else 0
                 raise BundleError(Finding(file, line, "", "Anchors are not used here.", ""))
+            level += isinstance(event, yaml.CollectionStartEvent)
+            level -= isinstance(event, yaml.CollectionEndEvent)
+            if level > _MOST_LEVELS:
+                raise BundleError(Finding(file, line, "", "This is nested too deeply.", ""))
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
