@@ -15,7 +15,7 @@ from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.adapters.cedar.findings import Finding, errors_in, invalid
 from memory_fabric.adapters.cedar.lint import check
 from memory_fabric.adapters.files import sync
-from memory_fabric.core.errors import IntegrityViolated, NotFound
+from memory_fabric.core.errors import IntegrityViolated, NotFound, PolicyInvalid
 from memory_fabric.core.ports import PolicyEngine
 from memory_fabric.wiring.written import Written, read_written
 
@@ -137,16 +137,20 @@ def _within(files: Mapping[str, bytes]) -> dict[str, bytes]:
         parts = path.relative_to(roots[0]).parts
         if any(part.startswith(".") and part not in (".", "..") for part in parts):
             continue
-        if not all(_PLAIN.fullmatch(part) for part in parts) or len(parts) > 3:
-            raise invalid(
-                [Finding(SCHEMA, 0, "", "A file beside it has an odd name.", "Rename it.")]
-            )
+        if not all(_PLAIN.fullmatch(part) for part in parts) or not 1 <= len(parts) <= 3:
+            raise _odd()
         found["/".join(parts)] = content
+    if any(str(folder) in found for name in found for folder in PurePosixPath(name).parents):
+        raise _odd()  # a file where a folder is
     if len(found) > _MOST_FILES or sum(map(len, found.values())) > _MOST_BYTES:
         raise invalid(
             [Finding(SCHEMA, 0, "", "The bundle is too large.", "Send the bundle alone.")]
         )
     return found
+
+
+def _odd() -> PolicyInvalid:
+    return invalid([Finding(SCHEMA, 0, "", "A file beside it has an odd name.", "Rename it.")])
 
 
 def _checked(folder: Path) -> str:

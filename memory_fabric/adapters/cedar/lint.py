@@ -39,6 +39,8 @@ from memory_fabric.core.access import (
 )
 from memory_fabric.core.errors import PolicyInvalid
 
+_MOST_RULES = 5_000
+"""In one pack; each is read by itself."""
 _NEEDED = ("id", "title", "basis")
 _ALLOWED = (*_NEEDED, "notify")
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -107,6 +109,10 @@ def _rules(bundle: Bundle, findings: list[Finding]) -> list[ParsedRule]:
             findings.append(
                 Finding(path, 0, "", "There are no rules in it.", "Write one, or take it out.")
             )
+        if len(sources) > _MOST_RULES:
+            told = f"There are more than {_MOST_RULES:,} rules in it."
+            findings.append(Finding(path, 0, "", told, "Split it."))
+            continue
         for line, source in sources:
             try:
                 rules.append(parse_rule(path, line, source))

@@ -75,13 +75,15 @@ def nested_too_deeply(text: str, opening: str = "([{", closing: str = ")]}") -> 
 
 def split_rules(text: str) -> Iterator[tuple[int, str]]:
     """Each rule's first line (from 1) and its text. A rule ends with its semicolon."""
-    start = 0
+    start = counted = 0
+    line = 1
     ends = [found.end() for found in _SEPARATOR.finditer(text) if found.group() == ";"]
     for end in [*ends, len(text)]:
         head = _FIRST_WORD.match(text, start, end)
         first = head.end() if head else start
         if first < end:
-            yield text.count("\n", 0, first) + 1, text[first:end]
+            line, counted = line + text.count("\n", counted, first), first
+            yield line, text[first:end]
         start = end
 
 

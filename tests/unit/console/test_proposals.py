@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from memory_fabric_api import create_app
 
-from memory_fabric.wiring import Home
-from tests.unit.console.conftest import ORIGIN, sign_in, token_of
+from memory_fabric.wiring import Home, create_home, open_home
+from tests.unit.console.conftest import ORIGIN, key_for, sign_in, token_of
 
 STARTER = Path(__file__).parents[3] / "policies"
 RULE = """
@@ -120,6 +122,10 @@ def test_the_same_bundle_is_proposed_once(
         ({"notes.txt": b"hello"}, "It stands in the folder not once."),
         ({**bundle("a"), **bundle("a", "copy/")}, "It stands in the folder not once."),
         ({**bundle("a"), "policies/packs/../../evil.cedar": b"x"}, "odd name"),
+        ({**bundle("a"), "policies/packs": b"x"}, "odd name"),
+        ({**bundle("a"), "policies/README.md/evil.cedar": b"x"}, "odd name"),
+        ({**bundle("a"), "policies/.": b"x"}, "odd name"),
+        ({**bundle("a"), "policies/packs/evil\x00.cedar": b"x"}, "odd name"),
         ({**bundle("a"), "policies/packs/evil.ceder": b"x"}, "no place in a bundle"),
         ({**bundle("a"), "policies/packs/own.cedar": b"\xff"}, "not UTF-8"),
         ({**bundle("a"), "policies/packs/own.cedar": b"permit (principal);"}, "cannot be read"),
@@ -135,6 +141,30 @@ def test_what_is_no_sound_bundle_is_refused_and_leaves_nothing(
     assert word in told
     left = {path for path in home.path.rglob("*") if path not in before}
     assert not {path for path in left if path.suffix in (".cedar", ".yaml", ".txt", ".ceder")}
+
+
+def test_a_long_rule_is_compared_at_once(tmp_path: Path) -> None:
+    def notes(letter: str) -> bytes:
+        lines = "\n".join(f"// {letter}{number}x" for number in range(900))
+        rule = bundle("long")["policies/packs/own.cedar"].decode()
+        return rule.replace("forbid", f"{lines}\nforbid").encode()
+
+    old = tmp_path / "policies"
+    for name, text in {**bundle("long"), "policies/packs/own.cedar": notes("a")}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(text)
+    create_home(tmp_path / "fra-1", site_id="fra-1", region="DE", tenants=["acme"], policies=old)
+    with open_home(tmp_path / "fra-1") as home:
+        client = TestClient(create_app(home), follow_redirects=False)
+        assert sign_in(client, key_for(home, "officer", "compliance")).status_code == 303
+        files = {**bundle("long"), "policies/packs/own.cedar": notes("b")}
+        status, where = post(client, "", files)
+        assert status == 303
+        started = time.monotonic()
+        page = client.get(where)
+        assert time.monotonic() - started < 10
+        assert "// a899x" in page.text
+        assert "// b899x" in page.text
 
 
 def test_hidden_files_and_what_lies_beside_the_bundle_are_left_out(officer: TestClient) -> None:

@@ -48,6 +48,7 @@ WRITTEN: dict[str, tuple[str, Content, str]] = {
     "an empty register": (REGISTER, lambda text: b"", "empty"),
     "an empty schema": ("schema.cedarschema", lambda text: b"", "closed list Purpose is missing"),
     "more than a megabyte": (EU, lambda pack: pack + b"// note\n" * 140_000, "larger than 1 MB"),
+    "nothing but ends": (EU, lambda pack: b";" * 999_999, "more than 5,000 rules"),
     "brackets": (EU, rule(b"(" * 50_000 + b"true" + b")" * 50_000), "nested too deeply"),
     "few brackets": (EU, rule(b"(" * 700 + b"true" + b")" * 700), "nested too deeply"),
     "questions": (EU, rule(b"if true then " * 450 + b"true" + b" else false" * 450), "too deeply"),

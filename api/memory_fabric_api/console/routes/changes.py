@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from http import HTTPStatus
+from itertools import islice
 from typing import Annotated, Any
 
 from fastapi import APIRouter, File, Query, Request, Response, UploadFile
@@ -17,6 +18,7 @@ router = APIRouter()
 
 _EFFECTS = ("refused", "restricted", "widened", "let_out")
 _WHOLE = 10_000
+_HEAD = 3  # lines of a unified diff that name files and places
 
 
 @router.get("/changes")
@@ -79,8 +81,10 @@ def _to(digest: str) -> Response:
 def _lines(rule: dict[str, Any]) -> list[tuple[str, str]]:
     """The rule's lines, each with ``+``, ``-`` or a space before it."""
     before, after = ((rule[name] or "").splitlines() for name in ("before", "after"))
-    compared = difflib.ndiff(before, after)
-    return [(line[0], line[2:]) for line in compared if line[0] in "+- "]
+    whole = len(before) + len(after)
+    # Not `ndiff`, which looks for likenesses within lines: that takes minutes for a long rule.
+    compared = difflib.unified_diff(before, after, n=whole, lineterm="")
+    return [(line[0], line[1:]) for line in islice(compared, _HEAD, None)]
 
 
 def _grouped(changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
