@@ -22,10 +22,12 @@ from memory_fabric.adapters.cedar.probe import schema_misfits
 from memory_fabric.adapters.cedar.register import Register, parse_register
 from memory_fabric.adapters.cedar.rules import (
     ParsedRule,
+    line_within,
     named_entities,
     nested_too_deeply,
     parse_rule,
     split_rules,
+    unreadable_at,
 )
 from memory_fabric.adapters.cedar.times import ClockUse
 from memory_fabric.adapters.cedar.vocabulary import NAMESPACE, Vocabulary, read_vocabulary
@@ -87,7 +89,7 @@ def examine(bundle: Bundle) -> tuple[Policy | None, list[Finding]]:
     except BundleError as error:
         findings.append(error.finding)
     if words and register:
-        findings += _blocs(words, register)
+        findings += _blocs(words, register, bundle)
     findings += _annotations(rules)
     findings += _names(rules)
     if schema:
@@ -127,7 +129,8 @@ def _schema(text: str) -> Schema:
     try:
         return Schema.from_str(text)
     except ValueError as error:
-        raise BundleError(Finding(SCHEMA, 0, "", f"{error}.", "Mend the schema.")) from error
+        line = unreadable_at(text, str(error), Schema.from_str) + 1
+        raise BundleError(Finding(SCHEMA, line, "", f"{error}.", "Mend the schema.")) from error
 
 
 def _joined(rules: Sequence[ParsedRule]) -> str:
@@ -190,18 +193,20 @@ def _names(rules: Sequence[ParsedRule]) -> Iterator[Finding]:
                 )
 
 
-def _blocs(words: Vocabulary, register: Register) -> Iterator[Finding]:
+def _blocs(words: Vocabulary, register: Register, bundle: Bundle) -> Iterator[Finding]:
     for name in register.blocs:
         if name not in words.blocs:
             yield Finding(
-                REGISTER, 0, "", f"The schema knows no bloc {name!r}.",
+                REGISTER, line_within(bundle.files[REGISTER], name) + 1, "",
+                f"The schema knows no bloc {name!r}.",
                 f'Add "{name}" to Bloc in {SCHEMA}, or mend the name.',
             )  # fmt: skip
     for name in words.blocs:
         if name not in register.blocs:
             yield Finding(
-                REGISTER, 0, "", f"The bloc {name!r} has no entry.",
-                f"Say who belongs to it, or take it out of {SCHEMA}.",
+                SCHEMA, line_within(bundle.files[SCHEMA], f'"{name}"') + 1, "",
+                f"The bloc {name!r} has no entry in {REGISTER}.",
+                f"Say there who belongs to it, or take it out of {SCHEMA}.",
             )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -107,7 +107,7 @@ def parse_rule(file: str, line: int, text: str) -> ParsedRule:
         raise wrong(
             f"This rule cannot be read: {error}.",
             "Compare it with its neighbours.",
-            _where(text, str(error)),
+            unreadable_at(text, str(error), policies_to_json_str),
         ) from error
     trees = list(parsed["staticPolicies"].values())
     if parsed["templates"] or len(trees) != 1:
@@ -130,17 +130,22 @@ def _levels(tree: Tree) -> int:
     return levels
 
 
-def _where(text: str, problem: str) -> int:
-    """How many lines down the rule stops being readable, as far as Cedar's words tell."""
+def unreadable_at(text: str, problem: str, parse: Callable[[str], object]) -> int:
+    """How many lines down a text stops being readable, as far as Cedar's words tell.
+
+    Args:
+        problem: what ``parse`` said of the whole text.
+        parse: raises ``ValueError`` with Cedar's words.
+    """
     if found := _VARIABLE.search(problem):
         return line_within(text, found.group(1))
     if "end of input" in problem:
         return text.count("\n")
     if not (found := _TOKEN.search(problem)):
-        return line_within(text, *re.findall("`([^`]+)`", problem))
+        return line_within(text, *re.findall("`([^`]+)`", problem), problem.split(": ")[-1])
     for token in re.finditer(re.escape(found.group(1)), text):
         try:
-            policies_to_json_str(text[: token.end()])
+            parse(text[: token.end()])
         except ValueError as error:
             if str(error) == problem:  # and not merely that the text ends too early
                 return text.count("\n", 0, token.start())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memory_fabric.adapters.cedar.bundle import read_bundle
+from memory_fabric.adapters.cedar.bundle import REGISTER, SCHEMA, read_bundle
 from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.adapters.cedar.findings import Finding, errors_in
 from memory_fabric.adapters.cedar.lint import check
@@ -224,3 +224,25 @@ def test_a_fact_that_ends_is_warned_of(bundle: Path, now: datetime, word: str) -
         assert word in finding.message
         line = (bundle / finding.file).read_text().splitlines()[finding.line - 1]
         assert "GB" in line
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line_of", "word"),
+    [
+        (SCHEMA, "tenants: Set<Tenant>,", "tenants: Set<Tennant>,", "Tennant", "Tennant"),
+        (SCHEMA, "    region: Region,", "    region Region,", "region Region", "Region"),
+        (SCHEMA, '"EEA", ', '"EEA", "EFTA", ', "EFTA", "'EFTA' has no entry"),
+        (REGISTER, "  EEA:\n", "  EAA:\n", "  EAA:", "no bloc 'EAA'"),
+    ],
+)
+def test_schema_and_register_errors_name_their_line(
+    bundle: Path, file: str, old: str, new: str, line_of: str, word: str
+) -> None:
+    path = bundle / file
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    lines = path.read_text().splitlines()
+    (found, *_) = [one for one in check(bundle, NOW) if one.file == file]
+    assert line_of in lines[found.line - 1]
+    assert word in found.message
