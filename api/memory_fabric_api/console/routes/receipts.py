@@ -47,7 +47,7 @@ def receipts(
         rule=asked.rule or None,
         text=asked.text or None,
         since=_midnight(asked.since),
-        until=_midnight(asked.until and asked.until + timedelta(days=1)),
+        until=_midnight(_day_after(asked.until)),
     )
     fields = asked.model_dump(mode="json", exclude={"before"})
     return page(
@@ -60,6 +60,11 @@ def receipts(
         told=told,
         size=operations.checkpoint(home, officer)["size"],
     )
+
+
+def _day_after(day: date | Literal[""]) -> date | Literal[""]:
+    """The next day; none after the last that there is."""
+    return day + timedelta(days=1) if day and day < date.max else ""
 
 
 def _midnight(day: date | Literal[""]) -> str | None:
