@@ -44,13 +44,14 @@ class ClockUse:
     def _with_written_date(self, operands: dict[str, Any]) -> bool:
         left, right = operands["left"], operands["right"]
         for now, written in ((left, right), (right, left)):
-            if now == _NOW and (moment := _written(written)):
+            if now == _NOW and (moment := written_moment(written)):
                 self.moments |= {moment, moment + _TICK}
                 return True
         return False
 
 
-def _written(tree: Any) -> datetime | None:
+def written_moment(tree: Any) -> datetime | None:
+    """The moment that a rule writes out as a date, if this is one."""
     match tree:
         case {"datetime": [{"Value": str(text)}]}:
             try:
