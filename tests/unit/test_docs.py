@@ -1,10 +1,10 @@
 """Documentation is executed, and its links lead somewhere.
 
-In ``README.md`` and ``docs/``, a ``console`` block is a session: each ``$ memory-fabric ...`` or
-``$ export NAME=VALUE`` is run, in order, in one empty folder per file; a line shown below a
-command must stand in what it printed, ``...`` standing for anything; ``# exit 3`` at the end of a
-command names the exit code it must have. A ``python`` block is executed, all of a file's blocks in
-one namespace and in that same folder. A block that names a file behind its language, as in
+In ``README.md`` and ``docs/``, a ``console`` block is a session: each ``$ memory-fabric ...``,
+``$ cp ...`` or ``$ export NAME=VALUE`` is run, in order, in one empty folder per file; a line shown
+below a command must stand in what it printed, ``...`` standing for anything; ``# exit 3`` at the end
+of a command names the exit code it must have. A ``python`` block is executed, all of a file's blocks
+in one namespace and in that same folder. A block that names a file behind its language, as in
 ``yaml rules/cases/own.yaml``, is written there. ``sh`` blocks are for the reader alone.
 """
 
@@ -70,14 +70,15 @@ class Session:
             words = shlex.split(command)
             if words[0] == "export":
                 self.environment.update([words[1].split("=", 1)])
-            elif words[0] == "memory-fabric":
+            elif words[0] in ("memory-fabric", "cp"):
                 printed = self.run(command, int(code or 0))
                 for line in filter(str.strip, shown.splitlines()):
                     assert loosely(line).search(printed), f"{line!r} is not what {command!r} says"
 
     def run(self, command: str, code: int) -> str:
         """What a command prints. Only what needs a shell starts a process of its own."""
-        ended, printed = (self.shell if SHELL.search(command) else self.program)(command)
+        plain = command.startswith("memory-fabric ") and not SHELL.search(command)
+        ended, printed = (self.program if plain else self.shell)(command)
         assert ended == code, f"{command}\n{printed}"
         return " ".join(printed.split())
 
