@@ -7,14 +7,9 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-FORMS: Mapping[str, str] = {
-    "full": "In full",
-    "redacted": "Redacted",
-    "vectors_only": "Vectors only",
-    "noised_vectors": "Noised vectors",
-    "aggregate": "Statistics",
-    "nothing": "Nothing",
-}
+from memory_fabric.operations import heatmap
+
+FORMS: Mapping[str, str] = {name: label for name, (label, _) in heatmap.FORMS.items()}
 """Every form, most permissive first."""
 
 _ACTS: Mapping[str, str] = {

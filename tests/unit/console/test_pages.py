@@ -97,3 +97,11 @@ def test_explain_shows_the_rule_that_came_closest(officer: TestClient) -> None:
     assert "What came closest to permitting it" in told
     assert "the purpose is not training" in told
     assert 'href="/console/rules/train-at-home"' in told
+
+
+def test_the_matrix_is_drawn_as_well(officer: TestClient) -> None:
+    answer = officer.get("/console/matrix.svg?purpose=care&act=export")
+    assert answer.headers["content-type"] == "image/svg+xml"
+    assert "<title>Export for care</title>" in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert officer.get("/console/matrix.svg?purpose=nonsense").status_code == 422

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from memory_fabric import operations
+from memory_fabric.operations.heatmap import picture
 from memory_fabric_api.console.guard import Officer, TheHome
 from memory_fabric_api.console.render import page
 from memory_fabric_api.console.words import FORMS
@@ -17,6 +18,7 @@ router = APIRouter()
 
 ACTS = {"recall": "Recall", "export": "Export", "query": "Question"}
 _PAGE = 100
+_PICTURE_ROWS = 500
 
 
 class Choice(BaseModel):
@@ -46,10 +48,30 @@ def matrix(
         acts=ACTS,
         purposes=purposes,
         offset=chosen.offset,
+        drawn="/console/matrix.svg?" + urlencode({"purpose": purpose, "act": chosen.act}),
         earlier=_link(purpose, chosen.act, max(0, chosen.offset - _PAGE)),
         later=_link(purpose, chosen.act, later) if later < told["classes"] else None,
         question=_question,
     )
+
+
+@router.get("/matrix.svg")
+def matrix_picture(
+    request: Request, home: TheHome, officer: Officer, chosen: Annotated[Choice, Query()]
+) -> Response:
+    """All classes of a purpose against sites, as a picture to keep or to print."""
+    purpose = chosen.purpose or operations.policy_words(home, officer)["purposes"][0]
+    rows: list[dict[str, Any]] = []
+    while True:
+        told = operations.policy_matrix(
+            home, officer, purpose=purpose, act=chosen.act, offset=len(rows), limit=_PICTURE_ROWS
+        )
+        rows += told["rows"]
+        if not told["rows"] or len(rows) >= told["classes"]:
+            break
+    title = f"{ACTS[chosen.act]} for {purpose}"
+    drawn = picture({**told, "rows": rows}, title)
+    return Response(drawn, media_type="image/svg+xml")
 
 
 def _merged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
