@@ -1,11 +1,11 @@
 """Documentation is executed, and its links lead somewhere.
 
 In ``README.md`` and ``docs/``, a ``console`` block is a session: each ``$ memory-fabric ...``,
-``$ cp ...`` or ``$ export NAME=VALUE`` is run, in order, in one empty folder per file; a line shown
-below a command must stand in what it printed, ``...`` standing for anything; ``# exit 3`` at the end
-of a command names the exit code it must have. A ``python`` block is executed, all of a file's blocks
-in one namespace and in that same folder. A block that names a file behind its language, as in
-``yaml rules/cases/own.yaml``, is written there. ``sh`` blocks are for the reader alone.
+``$ cp ...`` or ``$ export NAME=VALUE`` is run, in order, in one empty folder per file; a line
+shown below a command must stand in what it printed, ``...`` standing for anything; ``# exit 3``
+at the end of a command names the exit code it must have. A ``python`` block is executed, all of a
+file's blocks in one namespace and in that same folder. A block that names a file behind its
+language, as in ``yaml rules/cases/own.yaml``, is written there. ``sh`` blocks are for the reader.
 """
 
 from __future__ import annotations
