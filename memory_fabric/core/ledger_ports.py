@@ -14,6 +14,9 @@ from memory_fabric.core.receipt import Checkpoint, Commit, Committed, Receipt
 from memory_fabric.core.receipt_search import ANY, Tally, Wanted
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
 
+APP_REMOVED = "app-removed"
+"""The act that removes an app, as receipts name it; its request has the ``app``."""
+
 
 @dataclass(frozen=True)
 class App:

@@ -11,7 +11,7 @@ from typing import Any
 from memory_fabric.core.access import Requester, Role
 from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import InputError, NotFound
-from memory_fabric.core.ledger_ports import App
+from memory_fabric.core.ledger_ports import APP_REMOVED, App
 from memory_fabric.core.places import check_name
 from memory_fabric.core.receipt import Checkpoint, Outcome
 from memory_fabric.flows import (
@@ -71,9 +71,7 @@ def app_remove(home: Home, requester: Requester, *, name: str) -> Json:
     if found is None:
         raise NotFound("app-unknown", "There is no app of this name.", "See `app list`.")
     node.ledger.remove_app(name)
-    committed = node.commit(
-        "app-removed", requester, Outcome.DONE, request={"app": _app_json(found)}
-    )
+    committed = node.commit(APP_REMOVED, requester, Outcome.DONE, request={"app": _app_json(found)})
     return {"removed": name, "receipt": committed.receipt.id}
 
 

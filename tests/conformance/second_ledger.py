@@ -80,6 +80,13 @@ def read_ledger(file: Path, anchor: Path, site_id: str, signing_seed: bytes) -> 
     _check_anchor(anchor, site_id, public, leaves)
     live = _catalog(tables["catalog"], receipts)
     apps = {row["name"]: _signed_body(row, "app", site_id, public) for row in tables["app"]}
+    removed = {
+        receipt["request"]["app"]["key_id"]
+        for receipt in receipts
+        if receipt["act"] == "app-removed"
+    }
+    if removed & {app["key_id"] for app in apps.values()}:
+        raise Rejected(DAMAGED)
     leases = {row["id"]: _signed_body(row, "lease", site_id, public) for row in tables["lease"]}
     named: dict[str, str] = {}
     for receipt in receipts:

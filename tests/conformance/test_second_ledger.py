@@ -18,7 +18,7 @@ import pytest
 
 from tests.conformance import second_ledger, second_reader
 from tests.conformance.second_reader import Rejected
-from tests.system.homes import ask, listed, recalled, remember, reopened, site
+from tests.system.homes import ask, cli, listed, recalled, remember, reopened, site
 
 FRA, LON = "fra-1", "lon-1"
 TULIPS = "Ada grows tulips by the gate."
@@ -224,3 +224,23 @@ def test_the_anchor_shows_a_ledger_put_back(grid: Path, fra: Path) -> None:
     assert answer(reading) == "reads"
     anchor.unlink()
     assert answer(reading) == "ledger-anchor-damaged"
+
+
+def test_a_removed_key_put_back_opens_nothing_unseen(tmp_path: Path) -> None:
+    home = site(tmp_path, FRA, "DE")
+    with reopened(home) as opened:
+        ask(opened, "app_add", name="temp", tenant="acme", purposes=["care"])
+    with closing(sqlite3.connect(home / "ledger.db")) as database:
+        kept = database.execute("SELECT * FROM app").fetchall()
+    with reopened(home) as opened:
+        ask(opened, "app_remove", name="temp")
+    assert read(home)
+    assert cli(home, "site", "verify").code == 0
+    with closing(sqlite3.connect(home / "ledger.db")) as database:
+        database.executemany("INSERT INTO app VALUES (?, ?, ?, ?)", kept)
+        database.commit()
+    assert answer(lambda: read(home)) == "ledger-damaged"
+    verified = cli(home, "site", "verify")
+    assert verified.code == 5
+    assert "an app that was removed is back" in verified.out
+    assert cli(home, "site", "status").code == 5

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from datetime import datetime
 from typing import Any
 
@@ -72,12 +72,18 @@ def read(
 
 
 def faults(
-    database: Database, connection: Connection, site_id: str, public_key: bytes
+    database: Database, connection: Connection, site_id: str, public_key: bytes, removed: Set[str]
 ) -> Iterator[str]:
-    """Apps that are not as the site wrote them."""
+    """Apps that are not as the site wrote them, and those that are back.
+
+    Args:
+        removed: key ids of apps that a receipt says were removed.
+    """
     for row in database.rows(connection, select(*_COLUMNS)):
         if _from_row(row, site_id, public_key) is None:
             yield "an app's grant was edited"
+        elif row.key_id in removed:
+            yield "an app that was removed is back"
 
 
 def _from_row(row: Row[Any], site_id: str, public_key: bytes) -> App | None:

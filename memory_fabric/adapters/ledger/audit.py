@@ -37,8 +37,8 @@ def _faults(
 ) -> Iterator[str]:
     yield from database.structure_faults(connection)
     check_owner(database, connection, site_id)
-    yield from apps.faults(database, connection, site_id, public_key)
     log = read_log(database, connection)
+    yield from apps.faults(database, connection, site_id, public_key, log.removed_apps)
     yield from log.faults
     yield from catalog.faults(database, connection, log.claims)
     yield from leases.faults(database, connection, site_id, public_key, log.leases)

@@ -279,7 +279,9 @@ class SqlLedger:
         """
         with self._committing, self._database.reading() as connection:
             log = read_log(self._database, connection)
-            faults = [*log.faults, *catalog.faults(self._database, connection, log.claims)]
+            known = self._database, connection
+            granted = apps.faults(*known, self._site_id, self._public_key, log.removed_apps)
+            faults = [*log.faults, *catalog.faults(*known, log.claims), *granted]
             if (log.tree.size, log.tree.root()) != (self._tree.size, self._tree.root()):
                 faults.append("its receipts are not those that its checkpoint covers")
             if faults:

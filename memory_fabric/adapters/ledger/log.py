@@ -14,6 +14,7 @@ from memory_fabric.adapters.ledger.index import Entry, entries
 from memory_fabric.adapters.ledger.tables import CHECKPOINT, META, RECEIPT, SCHEMA_VERSION
 from memory_fabric.adapters.signatures import is_signed
 from memory_fabric.core.errors import HomeError
+from memory_fabric.core.ledger_ports import APP_REMOVED
 from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
 from memory_fabric.core.receipt import Checkpoint, log_origin
 
@@ -28,12 +29,14 @@ class Log:
         tree: over the leaves recomputed from the receipts' bytes.
         claims: index and ``records_root`` of each receipt that wrote or removed records.
         leases: the newest digest of each lease that a receipt names.
+        removed_apps: key ids of apps that a receipt says were removed.
         faults: what is wrong with single receipts.
     """
 
     tree: Tree = field(default_factory=Tree)
     claims: dict[int, str] = field(default_factory=dict)
     leases: dict[str, str] = field(default_factory=dict)
+    removed_apps: set[str] = field(default_factory=set)
     faults: list[str] = field(default_factory=list)
 
 
@@ -69,6 +72,8 @@ def read_log(database: Database, connection: Connection, first: int = 0) -> Log:
         if claim not in (None, EMPTY_ROOT.hex()):
             log.claims[row.leaf] = claim
         log.leases |= receipt.get("facts", {}).get("leases", {})
+        if row.act == APP_REMOVED:
+            log.removed_apps.add(receipt.get("request", {}).get("app", {}).get("key_id", ""))
     log.faults += [f"its index has an entry of receipt {leaf}" for leaf in sorted(indexed)[:1]]
     return log
 

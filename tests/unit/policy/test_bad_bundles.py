@@ -23,7 +23,7 @@ from memory_fabric.core.errors import PolicyInvalid
 from memory_fabric.operations.proposals import candidate_propose
 from memory_fabric.wiring import Home
 from tests.system.homes import ask, cli, reopened, site
-from tests.unit.policy.requests import NOW, PURPOSES, Asked, random_questions
+from tests.unit.policy.likely import NOW, PURPOSES, Asked, likely_questions
 from tests.unit.policy.test_oracle import answers
 
 EU, GUARDS, REGISTER = "packs/eu.cedar", "packs/guards.cedar", "register/regions.yaml"
@@ -210,7 +210,7 @@ def test_a_bundle_of_two_thousand_rules_works(bundle: Path) -> None:
     times.append(time.monotonic())
     engine = CedarEngine(read_bundle(bundle))
     times.append(time.monotonic())
-    asked = [Asked(item.question, NOW) for item in random_questions(1, 200)]
+    asked = [Asked(item.question, NOW) for item in likely_questions(1, 200)]
     found = answers(engine, asked)
     times.append(time.monotonic())
     assert len(engine.rules) == 2_000

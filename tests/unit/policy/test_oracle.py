@@ -12,7 +12,9 @@ from memory_fabric.adapters.cedar.bundle import read_bundle
 from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.core.access import LADDER, Act
 from tests.unit.policy import oracle
-from tests.unit.policy.requests import Asked, random_questions
+from tests.unit.policy.conftest import STARTER
+from tests.unit.policy.likely import NOW, Asked, likely_questions
+from tests.unit.policy.requests import random_questions
 
 Answer = tuple[bool, frozenset[str]]
 SEED = 20261126
@@ -39,7 +41,7 @@ def answers(engine: CedarEngine, asked: Iterable[Asked]) -> list[tuple[Asked, An
 def check(engine: CedarEngine, count: int, seed: int) -> Counter[str]:
     """That both answer alike; how often each rule decided, and how many were allowed."""
     seen: Counter[str] = Counter()
-    for item, cedar in answers(engine, random_questions(seed, count)):
+    for item, cedar in answers(engine, likely_questions(seed, count)):
         by_hand = oracle.answer(item.question, item.now)
         assert by_hand == cedar, item
         seen.update(cedar[1])
@@ -66,6 +68,13 @@ def test_a_slip_in_a_rule_is_noticed(bundle: Path) -> None:
     )
     with pytest.raises(AssertionError):
         check(CedarEngine(read_bundle(bundle)), 1_500, SEED)
+
+
+@pytest.mark.parametrize("count", [1_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_both_answer_what_nobody_would_ask_alike(starter: CedarEngine, count: int) -> None:
+    drawn = random_questions(read_bundle(STARTER), SEED + count, count)
+    for item, cedar in answers(starter, [Asked(question, NOW) for question in drawn]):
+        assert oracle.answer(item.question, item.now) == cedar, item
 
 
 @pytest.mark.slow
