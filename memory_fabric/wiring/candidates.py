@@ -6,6 +6,8 @@ import re
 import shutil
 import threading
 from collections.abc import Hashable, Mapping
+from datetime import UTC, date, datetime, time
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +25,7 @@ _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _MOST_FILES, _MOST_BYTES = 500, 8_000_000
 _INCOMING = "incoming"
+_FEW = 8
 
 
 class Candidates:
@@ -96,7 +99,7 @@ class Candidates:
             NotFound, IntegrityViolated: as ``engine`` does.
         """
         self._check(digest)
-        return check(self.where(digest))
+        return _findings(self.where(digest), datetime.now(UTC).date())
 
     def engine(self, digest: str) -> PolicyEngine:
         """A candidate's rules.
@@ -120,6 +123,12 @@ class Candidates:
                 "Find out who changed them, and propose the bundle anew.",
                 {"damaged": [f"candidates/{digest}"]},
             )
+
+
+@lru_cache(_FEW)
+def _findings(folder: Path, day: date) -> list[Finding]:
+    """What the check finds on one day; the folder is named by what is in it."""
+    return check(folder, datetime.combine(day, time(), UTC))
 
 
 def _within(files: Mapping[str, bytes]) -> dict[str, bytes]:
