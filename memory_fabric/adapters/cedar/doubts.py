@@ -84,6 +84,8 @@ def _open_to_all(rule: ParsedRule, actions: dict[str, frozenset[str]]) -> Iterat
 def _numbers(rule: ParsedRule, actions: dict[str, frozenset[str]]) -> Iterator[Finding]:
     reached = acts_of(rule, actions)
     senseless = [str(form) for form in Form if form in reached - {Form.AGGREGATE}]
+    if _holds(rule.tree["conditions"], {"Var": "action"}):
+        senseless = []  # which form it means stands in its conditions
     if senseless and "minCohort" in set(_attributes(rule.tree["conditions"])):
         yield _found(
             rule, Severity.ERROR,
@@ -104,8 +106,8 @@ def _bound(rule: ParsedRule, name: str, sign: str, number: Decimal) -> Iterator[
         return _found(rule, severity, message, fix, name)
 
     upper = sign in ("<", "<=")
-    if name == "epsilon" and sign == ">" and number == 0:
-        return  # noise was added at all
+    if name in _UPPER and not upper and number <= (name == "ttlHours"):
+        return  # noise was added at all; it is kept at all
     if (name in _UPPER) != upper:
         word, other = ("at least", "at most") if not upper else ("at most", "at least")
         yield found(
@@ -147,7 +149,9 @@ def _bounds(tree: Any, negated: bool) -> Iterator[tuple[str, str, Decimal]]:
             yield from _compared(operands["left"], operands["right"], operator, negated)
         elif operator in _DECIMAL:
             yield from _compared(operands[0], operands[1], _DECIMAL[operator], negated)
-        else:
+        elif operator == "if-then-else":
+            yield from _bounds([operands["then"], operands["else"]], negated)
+        elif operator not in ("==", "!="):  # of these nobody knows which side is meant to hold
             yield from _bounds(operands, negated)
 
 
@@ -184,6 +188,7 @@ def _emergencies(
     """A break-glass stands twice: as a permit, and as an ``unless`` on what would refuse it."""
     permits = [rule for rule in rules if _asks_emergency(rule.tree, "permit", "when")]
     forbids = [rule for rule in rules if _asks_emergency(rule.tree, "forbid", "unless")]
+    refusing = [rule for rule in rules if rule.tree["effect"] == "forbid"]
     for rules_here, twins, message, fix in (
         (
             permits, forbids, "The emergency is permitted, and no prohibition makes way for it.",
@@ -195,7 +200,8 @@ def _emergencies(
         ),
     ):  # fmt: skip
         for rule in rules_here:
-            if not any(_alike(rule, twin, actions) for twin in twins):
+            against = any(_same_data(rule, other, actions) for other in refusing)
+            if against and not any(_alike(rule, twin, actions) for twin in twins):
                 yield _found(rule, Severity.ERROR, message, fix, "breakGlass")
     for rule in permits:
         if not any(_holds(rule.tree["conditions"], different) for different in _TWO_PEOPLE):
@@ -223,8 +229,15 @@ def _holds(tree: Any, part: Any) -> bool:
 def _alike(one: ParsedRule, other: ParsedRule, actions: dict[str, frozenset[str]]) -> bool:
     """Whether two rules can speak of the same act, and name the same data where both name any."""
     mine, theirs = (set(named_entities(rule.tree["resource"])) for rule in (one, other))
-    same = mine == theirs or not mine or not theirs
-    return same and bool(acts_of(one, actions) & acts_of(other, actions))
+    if mine and theirs:
+        return _same_data(one, other, actions)
+    return bool(acts_of(one, actions) & acts_of(other, actions))
+
+
+def _same_data(one: ParsedRule, other: ParsedRule, actions: dict[str, frozenset[str]]) -> bool:
+    """Whether two rules can speak of the same act, and name the same data, or both none."""
+    mine, theirs = (set(named_entities(rule.tree["resource"])) for rule in (one, other))
+    return mine == theirs and bool(acts_of(one, actions) & acts_of(other, actions))
 
 
 # ---- Words and facts ---------------------------------------------------------------------

@@ -27,6 +27,32 @@ def checked(bundle: Path, *lines: str) -> list[Finding]:
 @pytest.mark.parametrize(
     ("body", "line", "word", "severity"),
     [
+        (
+            [f"permit ({SHARE})", "when { context.plan.ttlHours > 0 && resource.personal };"],
+            None,
+            "",
+            "",
+        ),
+        (
+            [
+                f"permit ({SHARE})",
+                'when { action == Sov::Action::"aggregate" &&',
+                "context.plan.minCohort >= 50 };",
+            ],
+            None,
+            "",
+            "",
+        ),
+        (
+            [
+                'permit (principal, action in Sov::Action::"share", resource in Sov::Region::"KE")',
+                "when { context has breakGlass &&",
+                "context.breakGlass.approver1 != context.breakGlass.approver2 };",
+            ],
+            None,  # nothing refuses it there
+            "",
+            "",
+        ),
         ([f"permit ({SHARE});"], 4, "no condition", "error"),
         (["permit (principal, action, resource);"], 4, "no condition", "error"),
         (
