@@ -9,7 +9,7 @@ from typing import Any
 from memory_fabric.core.access import LADDER, Act, Decision, Form, Near, Requester, named
 from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import InputError
-from memory_fabric.core.labels import ClassState
+from memory_fabric.core.labels import ClassState, Consent
 from memory_fabric.core.places import Region
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.remember import label_for
@@ -141,9 +141,23 @@ def _question(ask: Ask, state: ClassState, asker: str, other: str) -> str:
         other or f"{site.site_id} ({site.region})" for site in (ask.destination, ask.origin)
     )
     verb = _ACTS[ask.act].format(to=to, origin=origin)
-    purpose = f" for {ask.purpose}" if ask.purpose else ""
-    what = f"memories of class '{state.label_class}' of {state.label_class.home}"
-    return f"May {asker} {verb} {what}{purpose}?"
+    purpose = f", for {ask.purpose}," if ask.purpose else ""
+    return f"May {asker}{purpose} {verb} {_described(state)}?"
+
+
+def _described(state: ClassState) -> str:
+    label = state.label_class
+    about = "people" if label.personal else "nobody"
+    kinds = f" ({', '.join(sorted(label.special))})" if label.special else ""
+    told = [
+        f"{label.data_class} data about {about}{kinds}",
+        f"at home in {label.home}",
+        f"kept for {' and '.join(sorted(label.purposes))}",
+        "without consent" if label.consent is Consent.NONE else f"consent {label.consent}",
+    ]
+    told += ["under a legal hold"] * label.legal_hold
+    told += ["past its retention period"] * state.retention_over
+    return ", ".join(told)
 
 
 def _answer(decision: Decision) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from memory_fabric import wiring
+
 BENCHMARKS = Path(__file__).parents[2] / "examples" / "benchmarks"
 
 
@@ -82,3 +84,11 @@ def test_a_plot_draws_each_curve_over_its_own_sizes(bench: Any) -> None:
     drawn = plot.lines([whole, short], "ms")
     assert drawn.count("<circle") == 3
     assert drawn.count("ours") == drawn.count("theirs") == 1
+
+
+def test_a_matrix_is_measured_cell_by_cell(bench: Any) -> None:
+    plain = wiring.PlainPolicies(BENCHMARKS.parents[1] / "policies")
+    forms, seconds = bench("policy_matrix").measured(plain, 20, 3)
+    assert sum(forms.values()) == 60
+    assert len(forms) > 1
+    assert seconds > 0

@@ -45,8 +45,8 @@ def checked(bundle: Path, *lines: str) -> list[Finding]:
         ),
         (
             [
-                'permit (principal, action in Sov::Action::"share", resource in Sov::Region::"KE")',
-                "when { context has breakGlass &&",
+                'permit (principal, action in Sov::Action::"share",',
+                'resource in Sov::Region::"KE") when { context has breakGlass &&',
                 "context.breakGlass.approver1 != context.breakGlass.approver2 };",
             ],
             None,  # nothing refuses it there
