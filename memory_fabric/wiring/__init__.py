@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from memory_fabric.wiring.plain import site_in as site_in
     from memory_fabric.wiring.policies import check_policies as check_policies
     from memory_fabric.wiring.policies import installed_policies as installed_policies
+    from memory_fabric.wiring.policies import prove_policies as prove_policies
     from memory_fabric.wiring.policies import starter_policies as starter_policies
     from memory_fabric.wiring.policies import test_policies as test_policies
     from memory_fabric.wiring.restore import restore_home as restore_home
@@ -68,6 +69,7 @@ _PARTS = {
     "wiring.policies": (
         "check_policies",
         "installed_policies",
+        "prove_policies",
         "starter_policies",
         "test_policies",
     ),

@@ -12,13 +12,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from memory_fabric.adapters.cedar.bundle import SCHEMA, read_bundle
-from memory_fabric.adapters.cedar.cases import run_cases
 from memory_fabric.adapters.cedar.engine import CedarEngine
-from memory_fabric.adapters.cedar.findings import Finding, errors_in, invalid
+from memory_fabric.adapters.cedar.findings import Finding, invalid
 from memory_fabric.adapters.cedar.lint import check
 from memory_fabric.adapters.files import sync
 from memory_fabric.core.errors import IntegrityViolated, NotFound, PolicyInvalid
 from memory_fabric.core.ports import PolicyEngine
+from memory_fabric.wiring.policies import check_whole
 from memory_fabric.wiring.written import Written, read_written
 
 _PLAIN = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,80}")
@@ -163,14 +163,6 @@ def _odd() -> PolicyInvalid:
 
 
 def _checked(folder: Path) -> str:
-    """The digest of a bundle whose checks and cases pass."""
-    if errors := errors_in(check(folder)):
-        raise invalid(errors)
-    report = run_cases(folder)
-    wrong = [
-        Finding(result.case.file, result.case.line, "", f"This case fails: {result}.", "Mend one.")
-        for result in report.failures
-    ]
-    if wrong:
-        raise invalid(wrong)
+    """The digest of a bundle whose checks, cases and properties pass."""
+    check_whole(folder)
     return read_bundle(folder).digest

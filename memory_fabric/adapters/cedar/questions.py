@@ -19,7 +19,8 @@ Json = dict[str, Any]
 
 _DECIMAL = re.compile(r"-?\d{1,14}\.\d{1,4}")
 _LONG = 2**63
-_WITHOUT_PURPOSE = (Act.ERASE, Act.RELABEL)
+WITHOUT_PURPOSE = (Act.ERASE, Act.RELABEL)
+"""Acts that are asked for no purpose."""
 _KINDS = {Act.QUERY: "Query", Act.SEND_UPDATE: "ModelUpdate"}
 
 
@@ -59,7 +60,7 @@ def unknown_words(
     for region in (question.origin, site.region, label.home):
         if not is_region(region):
             yield f"unknown region {region}"
-    asked = frozenset() if question.act in _WITHOUT_PURPOSE else frozenset({question.purpose})
+    asked = frozenset() if question.act in WITHOUT_PURPOSE else frozenset({question.purpose})
     for what, used, known in (
         ("purpose", label.purposes | asked, words.purposes),
         ("special category", label.special, words.specials),
@@ -157,7 +158,7 @@ def context_of(question: Question, now: datetime) -> str:
     }
     if act is Act.RELABEL:
         context["loosens"] = question.loosens
-    if act not in _WITHOUT_PURPOSE:
+    if act not in WITHOUT_PURPOSE:
         context["purpose"] = _ref("Purpose", question.purpose)
         context["origin"] = _ref("Region", question.origin)
     if act.has_forms:

@@ -35,7 +35,6 @@ _SPARE_PARTS = 3
 """Parts of a country that no rule names are alike; three places are asked about at once."""
 _MOST_LONG, _MOST_DECIMAL = 2**63 - 1, 10**18 - 1
 _ZERO = datetime(1970, 1, 1, tzinfo=UTC)
-_DEFAULT_TICKET = "INC-1"
 
 
 def milliseconds(moment: datetime) -> int:
@@ -397,4 +396,5 @@ class World:
 
 
 def _decimal(number: int) -> str:
-    return f"{number // 10_000}.{number % 10_000:04}"
+    places = f"{number % 10_000:04}".rstrip("0") or "0"
+    return f"{number // 10_000}.{places}"

@@ -10,6 +10,7 @@ from memory_fabric.cli.policy.explain import explain
 from memory_fabric.cli.policy.impact import impact
 from memory_fabric.cli.policy.matrix import matrix
 from memory_fabric.cli.policy.new import new
+from memory_fabric.cli.policy.prove import prove
 
 commands = typer.Typer(help="The policy bundle.", no_args_is_help=True)
 
@@ -19,3 +20,4 @@ commands.command("explain")(explain)
 commands.command("impact")(impact)
 commands.command("matrix")(matrix)
 commands.command("new")(new)
+commands.command("prove")(prove)
