@@ -72,13 +72,20 @@ def to_json(
     sites: Sequence[Site],
     decisions: Sequence[Sequence[Decision]],
     name: Callable[[str], str],
+    label: Callable[[Site], str],
 ) -> dict[str, Any]:
-    """The same for machines. ``name`` gives a region's name for people."""
+    """The same for machines.
+
+    Args:
+        name: a region's name for people.
+        label: a site in few letters, for the head of a column.
+    """
     return {
         "act": str(act),
         "sites": [
             {
                 "site": site.site_id,
+                "label": label(site),
                 "region": str(site.region),
                 "name": name(site.region),
                 "memberships": sorted(site.memberships),

@@ -65,7 +65,7 @@ def picture(told: Mapping[str, Any], title: str) -> str:
     """The SVG of a matrix as ``policy_matrix`` tells it. Classes that are answered alike share a
     row, and each cell says its rules when it is pointed at.
     """
-    sites = [site_label(site) for site in told["sites"]]
+    sites = [site["label"] for site in told["sites"]]
     rows = [group for block in grouped(told) for group in block]
     return _PICTURE.render(
         title=title, forms=FORMS, sites=sites, rows=rows, cell=_CELL, left=_LEFT, top=_TOP,
@@ -100,12 +100,6 @@ def alike(answers: Iterable[Sequence[Any]]) -> list[list[int]]:
     for position, answer in enumerate(answers):
         groups.setdefault(tuple(answer), []).append(position)
     return list(groups.values())
-
-
-def site_label(site: Mapping[str, Any]) -> str:
-    """A destination in few letters: its region, and what it has joined."""
-    joined = site["memberships"]
-    return f"{site['region']} ({', '.join(joined)})" if joined else str(site["region"])
 
 
 def _classes(labels: list[Mapping[str, Any]]) -> str:

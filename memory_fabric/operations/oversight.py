@@ -169,7 +169,9 @@ def policy_matrix(
     ]
     shown = rows[max(offset, 0) : max(offset, 0) + min(max(limit, 1), 500)]
     decided = matrix.cells(node.gate, tenant, asked, shown, sites)
-    told = matrix.to_json(asked, shown, sites, decided, home.region_name)
+    told = matrix.to_json(
+        asked, shown, sites, decided, home.region_name, lambda one: f"{one.site_id} ({one.region})"
+    )
     return {**told, "purpose": purpose, "classes": len(rows)}
 
 

@@ -173,8 +173,14 @@ class PlainMatrix:
         """Some rows, as ``policy_matrix`` tells them."""
         rows = self._rows[offset : offset + limit]
         decided = matrix.cells(self._gate, TENANT, self._act, rows, self._sites)
-        told = matrix.to_json(self._act, rows, self._sites, decided, region_name)
+        told = matrix.to_json(self._act, rows, self._sites, decided, region_name, _label)
         return {**told, "classes": len(self._rows)}
+
+
+def _label(site: Site) -> str:
+    """A place: its region, and what the site there has joined."""
+    joined = ", ".join(sorted(site.memberships))
+    return f"{site.region} ({joined})" if joined else str(site.region)
 
 
 def site_in(

@@ -69,10 +69,7 @@ def test_without_options_it_speaks_of_every_law_and_region(monkeypatch: pytest.M
 
     monkeypatch.setattr(PlainMatrix, "page", one_row)
     told = asked()
-    assert {"AT", "GB", "US", "US (EU-US-DPF)"} <= {
-        one["region"] + (f" ({', '.join(one['memberships'])})" if one["memberships"] else "")
-        for one in told["sites"]
-    }
+    assert {"AT", "GB", "US", "US (EU-US-DPF)"} <= {one["label"] for one in told["sites"]}
 
 
 def test_csv_and_picture_hold_what_json_holds(tmp_path: Path) -> None:
@@ -103,7 +100,7 @@ def test_a_table_joins_what_is_answered_alike() -> None:
 def test_a_home_speaks_of_its_own_classes_and_neighbours(grid: Path) -> None:
     run = cli(grid, "policy", "matrix")
     assert run.code == 0
-    assert [one["site"] for one in run.json["sites"]] == ["lon-1"]
+    assert [one["label"] for one in run.json["sites"]] == ["lon-1 (GB)"]
     assert {row["purpose"] for row in run.json["rows"]} >= {"care", "training"}
     assert len(run.json["rows"]) == run.json["classes"] > 50, "all pages"
     plain = asked("--from", "DE", "--to", "GB")

@@ -134,9 +134,9 @@ def _write(where: str, text: str) -> None:
 
 def _show(run: Session, told: Mapping[str, Any]) -> None:
     """A table for each home and purpose; what is answered alike stands together."""
-    from memory_fabric.operations.heatmap import FORMS, alike, grouped, site_label
+    from memory_fabric.operations.heatmap import FORMS, alike, grouped
 
-    labels = [site_label(site) for site in told["sites"]]
+    labels = [site["label"] for site in told["sites"]]
     if not labels:
         run.output.say("This site knows no other one of this tenant, so nothing crosses a border.")
         return
