@@ -307,6 +307,20 @@ AFTER = (
         'valid_until: "2031-12-27"',
         'valid_until: "2021-12-27"',
     ),
+    Mistake(
+        "about-nobody-forgotten",
+        "What is public goes anywhere as it is, about people too.",
+        "packs/common.cedar",
+        'when { !resource.personal && resource.dataClass == Sov::DataClass::"public" };',
+        'when { resource.dataClass == Sov::DataClass::"public" };',
+    ),
+    Mistake(
+        "mask-forgotten",
+        "An update from confidential data that is not masked leaves China.",
+        "packs/cn.cedar",
+        "  resource.secureAggregated &&\n",
+        "",
+    ),
 )
 """Written after them, to see what they miss."""
 
