@@ -13,6 +13,7 @@ from pathlib import Path
 
 from memory_fabric.adapters.cedar.cases import run_cases
 from memory_fabric.adapters.cedar.lint import check
+from memory_fabric.adapters.prover.properties import prove
 from memory_fabric.core.errors import PolicyInvalid
 from tests.unit.policy.planted import AFTER, BEFORE, Mistake
 
@@ -30,6 +31,7 @@ longer true (`tests/unit/policy/test_planted.py`).
 
 - **check** is `policy check`: an *error* keeps a bundle from being used, a *warning* does not.
 - **test** is `policy test` with the starter bundle's own cases: the first one that fails.
+- **prove** is `policy prove` with the starter bundle's own properties: the first one refuted.
 
 A dash says that it does not notice. Where the bundle cannot be read, check says so and nothing else
 is run.
@@ -54,7 +56,20 @@ def by_test(bundle: Path) -> str:
     return f"no case for {', '.join(report.uncovered)}" if report.uncovered else ""
 
 
-CHECKS: Mapping[str, Callable[[Path], str]] = {"check": by_check, "test": by_test}
+def by_prove(bundle: Path) -> str:
+    """The first property that is refuted."""
+    try:
+        refuted = prove(bundle, NOW).refuted
+    except PolicyInvalid:
+        return ""
+    return f"{refuted[0].name} ({refuted[0].file})" if refuted else ""
+
+
+CHECKS: Mapping[str, Callable[[Path], str]] = {
+    "check": by_check,
+    "test": by_test,
+    "prove": by_prove,
+}
 """What each says of a bundle; nothing where it does not notice."""
 
 
