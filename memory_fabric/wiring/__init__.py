@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from memory_fabric.adapters.mem0 import mem0_rows as mem0_rows
     from memory_fabric.adapters.package_file import PackageWriter as PackageWriter
     from memory_fabric.adapters.package_file import read_packages as read_packages
+    from memory_fabric.adapters.prover.compare import Change as Change
     from memory_fabric.adapters.row_files import RowFile as RowFile
     from memory_fabric.adapters.rows import Row as Row
     from memory_fabric.adapters.rows import count_rows as count_rows
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from memory_fabric.wiring.plain import PlainPolicies as PlainPolicies
     from memory_fabric.wiring.plain import site_in as site_in
     from memory_fabric.wiring.policies import check_policies as check_policies
+    from memory_fabric.wiring.policies import compare_policies as compare_policies
     from memory_fabric.wiring.policies import installed_policies as installed_policies
     from memory_fabric.wiring.policies import prove_policies as prove_policies
     from memory_fabric.wiring.policies import starter_policies as starter_policies
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 _PARTS = {
     "adapters.mem0": ("DEFAULT_STORE", "count_mem0", "mem0_rows"),
     "adapters.package_file": ("PackageWriter", "read_packages"),
+    "adapters.prover.compare": ("Change",),
     "adapters.row_files": ("RowFile",),
     "adapters.rows": ("Row", "count_rows", "read_rows"),
     "adapters.training": ("TINY_MODEL", "WorkerTrainer"),
@@ -68,6 +71,7 @@ _PARTS = {
     "wiring.plain": ("PlainPolicies", "site_in"),
     "wiring.policies": (
         "check_policies",
+        "compare_policies",
         "installed_policies",
         "prove_policies",
         "starter_policies",

@@ -14,6 +14,7 @@ from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.adapters.cedar.findings import Finding, errors_in, invalid
 from memory_fabric.adapters.cedar.lint import check
 from memory_fabric.adapters.files import sync
+from memory_fabric.adapters.prover.compare import Differences, compare
 from memory_fabric.adapters.prover.properties import ProofReport, prove
 from memory_fabric.core.errors import PolicyInvalid
 from memory_fabric.gate.gate import Rulebook
@@ -57,6 +58,20 @@ def prove_policies(
         PolicyInvalid: the bundle or a property has findings, or a rule is beyond the proofs.
     """
     return prove(directory, now, step)
+
+
+def compare_policies(
+    old: Path,
+    new: Path,
+    now: datetime,
+    step: Callable[[int, int], None] = lambda done, total: None,
+) -> Differences:
+    """What one bundle newly allows and newly refuses, compared with another.
+
+    Raises:
+        PolicyInvalid: one of them has findings, or a rule is beyond the proofs.
+    """
+    return compare(old, new, now, step)
 
 
 def check_whole(directory: Path, now: datetime | None = None) -> None:

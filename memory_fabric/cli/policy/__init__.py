@@ -6,6 +6,7 @@ import typer
 
 from memory_fabric.cli.policy.cases import run_cases
 from memory_fabric.cli.policy.check import check
+from memory_fabric.cli.policy.diff import diff
 from memory_fabric.cli.policy.explain import explain
 from memory_fabric.cli.policy.impact import impact
 from memory_fabric.cli.policy.matrix import matrix
@@ -21,3 +22,4 @@ commands.command("impact")(impact)
 commands.command("matrix")(matrix)
 commands.command("new")(new)
 commands.command("prove")(prove)
+commands.command("diff")(diff)
