@@ -48,7 +48,7 @@ class Candidates:
         return self._folder / digest
 
     def keep(self, files: Mapping[str, bytes]) -> str:
-        """Keep a bundle that passes its checks and its cases; its digest.
+        """Keep a bundle that passes its checks, cases and proofs; its digest.
 
         Args:
             files: by path, under whatever folder they were sent; hidden ones are left out.
@@ -163,6 +163,6 @@ def _odd() -> PolicyInvalid:
 
 
 def _checked(folder: Path) -> str:
-    """The digest of a bundle whose checks, cases and properties pass."""
+    """The digest of a bundle that could be installed."""
     check_whole(folder)
     return read_bundle(folder).digest

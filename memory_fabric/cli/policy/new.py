@@ -27,4 +27,4 @@ def new(
     run.output.say(f"{len(written)} files are in {directory}.")
     if not pack:
         run.output.say(f"It holds guards alone. Packs: {', '.join(wiring.starter_packs())}.")
-    run.output.say("Next: `memory-fabric policy check` and `policy test` with this folder.")
+    run.output.say("Next: `memory-fabric policy check`, `test` and `prove` with this folder.")

@@ -1,7 +1,8 @@
-"""A bundle begun from the starter bundle passes check and test, whatever packs are chosen."""
+"""A bundle begun from the starter bundle passes check, test and proofs, whatever its packs."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from itertools import combinations
 from pathlib import Path
 
@@ -11,18 +12,20 @@ from memory_fabric import wiring
 from memory_fabric.adapters.cedar.findings import errors_in
 from memory_fabric.core.errors import InputError
 
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
 PACKS = wiring.starter_packs()
 CHOICES = [(), *[(pack,) for pack in PACKS], *list(combinations(PACKS, 2))[:2], tuple(PACKS)]
 
 
 @pytest.mark.parametrize("packs", CHOICES, ids="+".join)
-def test_a_new_bundle_passes_check_and_test(tmp_path: Path, packs: tuple[str, ...]) -> None:
+def test_a_new_bundle_passes_check_test_and_proofs(tmp_path: Path, packs: tuple[str, ...]) -> None:
     folder = tmp_path / "ours"
     written = wiring.new_policies(folder, packs)
     assert errors_in(wiring.check_policies(folder)) == []
     report = wiring.test_policies(folder)
     assert [str(failure) for failure in report.failures] == []
     assert report.uncovered == ()
+    assert wiring.prove_policies(folder, NOW).refuted == ()
     assert {Path(name).stem for name in written if name.startswith("packs/")} == {
         "common", "guards", "home", *packs,
     }  # fmt: skip
