@@ -15,6 +15,7 @@ from memory_fabric.adapters.cedar.findings import Finding, errors_in, invalid
 from memory_fabric.adapters.cedar.lint import check
 from memory_fabric.adapters.files import sync
 from memory_fabric.adapters.prover.compare import Differences, compare
+from memory_fabric.adapters.prover.doubts import proven_doubts
 from memory_fabric.adapters.prover.properties import ProofReport, prove
 from memory_fabric.core.errors import PolicyInvalid
 from memory_fabric.gate.gate import Rulebook
@@ -36,8 +37,12 @@ def installed_policies(home: Path) -> Path:
 
 
 def check_policies(directory: Path) -> list[Finding]:
-    """Everything that is wrong with a bundle."""
-    return check(directory)
+    """Everything that is wrong with a bundle; where it has no error, also what a proof finds."""
+    findings = check(directory)
+    if not errors_in(findings):
+        policy = CedarEngine(read_bundle(directory)).policy
+        findings += proven_doubts(policy, datetime.now(UTC))
+    return findings
 
 
 def test_policies(directory: Path) -> CaseReport:
@@ -80,7 +85,7 @@ def check_whole(directory: Path, now: datetime | None = None) -> None:
     Raises:
         PolicyInvalid: with every finding of the first of them that fails.
     """
-    if wrong := errors_in(check(directory)):
+    if wrong := errors_in(check_policies(directory)):
         raise invalid(wrong)
     failures = run_cases(directory).failures
     if failures:
