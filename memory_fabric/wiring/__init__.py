@@ -43,12 +43,12 @@ if TYPE_CHECKING:
     from memory_fabric.wiring.peers import GRID_OPERATIONS as GRID_OPERATIONS
     from memory_fabric.wiring.plain import PlainPolicies as PlainPolicies
     from memory_fabric.wiring.plain import site_in as site_in
-    from memory_fabric.wiring.policies import check_policies as check_policies
-    from memory_fabric.wiring.policies import compare_policies as compare_policies
     from memory_fabric.wiring.policies import installed_policies as installed_policies
-    from memory_fabric.wiring.policies import prove_policies as prove_policies
     from memory_fabric.wiring.policies import starter_policies as starter_policies
     from memory_fabric.wiring.policies import test_policies as test_policies
+    from memory_fabric.wiring.proofs import check_policies as check_policies
+    from memory_fabric.wiring.proofs import compare_policies as compare_policies
+    from memory_fabric.wiring.proofs import prove_policies as prove_policies
     from memory_fabric.wiring.restore import restore_home as restore_home
     from memory_fabric.wiring.served import reach as reach
 
@@ -70,13 +70,11 @@ _PARTS = {
     "wiring.peers": ("GRID_OPERATIONS",),
     "wiring.plain": ("PlainPolicies", "site_in"),
     "wiring.policies": (
-        "check_policies",
-        "compare_policies",
         "installed_policies",
-        "prove_policies",
         "starter_policies",
         "test_policies",
     ),
+    "wiring.proofs": ("check_policies", "compare_policies", "prove_policies"),
     "wiring.restore": ("restore_home",),
     "wiring.served": ("reach",),
 }  # fmt: skip

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 from memory_fabric.adapters.cedar.bundle import read_bundle
 from memory_fabric.adapters.cedar.cases import CaseReport, run_cases
 from memory_fabric.adapters.cedar.engine import CedarEngine
-from memory_fabric.adapters.cedar.findings import Finding, errors_in, invalid
-from memory_fabric.adapters.cedar.lint import check
 from memory_fabric.adapters.files import sync
-from memory_fabric.adapters.prover.compare import Differences, compare
-from memory_fabric.adapters.prover.doubts import proven_doubts
-from memory_fabric.adapters.prover.properties import ProofReport, prove
 from memory_fabric.core.errors import PolicyInvalid
 from memory_fabric.gate.gate import Rulebook
 from memory_fabric.wiring.paths import Paths
@@ -36,15 +29,6 @@ def installed_policies(home: Path) -> Path:
     return paths.policies
 
 
-def check_policies(directory: Path) -> list[Finding]:
-    """Everything that is wrong with a bundle; where it has no error, also what a proof finds."""
-    findings = check(directory)
-    if not errors_in(findings):
-        policy = CedarEngine(read_bundle(directory)).policy
-        findings += proven_doubts(policy, datetime.now(UTC))
-    return findings
-
-
 def test_policies(directory: Path) -> CaseReport:
     """The bundle's decision cases, run.
 
@@ -52,60 +36,6 @@ def test_policies(directory: Path) -> CaseReport:
         PolicyInvalid: the bundle does not pass its checks.
     """
     return run_cases(directory)
-
-
-def prove_policies(
-    directory: Path, now: datetime, step: Callable[[int, int], None] = lambda done, total: None
-) -> ProofReport:
-    """The bundle's properties, each proved or refuted with a concrete case.
-
-    Raises:
-        PolicyInvalid: the bundle or a property has findings, or a rule is beyond the proofs.
-    """
-    return prove(directory, now, step)
-
-
-def compare_policies(
-    old: Path,
-    new: Path,
-    now: datetime,
-    step: Callable[[int, int], None] = lambda done, total: None,
-) -> Differences:
-    """What one bundle newly allows and newly refuses, compared with another.
-
-    Raises:
-        PolicyInvalid: one of them has findings, or a rule is beyond the proofs.
-    """
-    return compare(old, new, now, step)
-
-
-def check_whole(directory: Path, now: datetime | None = None) -> None:
-    """Everything that a bundle must pass before it may be installed: checks, cases, properties.
-
-    Raises:
-        PolicyInvalid: with every finding of the first of them that fails.
-    """
-    if wrong := errors_in(check_policies(directory)):
-        raise invalid(wrong)
-    failures = run_cases(directory).failures
-    if failures:
-        raise invalid(
-            [
-                Finding(one.case.file, one.case.line, "", f"This case fails: {one}.", "Mend one.")
-                for one in failures
-            ]
-        )
-    refuted = prove(directory, now or datetime.now(UTC)).refuted
-    if refuted:
-        raise invalid(
-            [
-                Finding(
-                    one.file, one.line, "", f"This does not hold: {one.name}.",
-                    f"The rules allow: {one.example.sentence if one.example else ''}",
-                )
-                for one in refuted
-            ]
-        )  # fmt: skip
 
 
 def install_policies(source: Path, paths: Paths) -> CedarEngine:

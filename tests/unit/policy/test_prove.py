@@ -11,7 +11,7 @@ from memory_fabric.adapters.cedar.casefile import parse_cases
 from memory_fabric.adapters.cedar.cases import run_cases
 from memory_fabric.adapters.prover.properties import prove
 from memory_fabric.core.errors import PolicyInvalid
-from memory_fabric.wiring.policies import check_whole
+from memory_fabric.wiring.proofs import check_whole
 from tests.unit.policy.conftest import STARTER
 
 NOW = datetime(2026, 11, 26, tzinfo=UTC)

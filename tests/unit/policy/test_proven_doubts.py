@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from memory_fabric.wiring.policies import check_policies
+from memory_fabric.wiring.proofs import check_policies
 from tests.unit.policy.conftest import STARTER
 
 HEAD = '@id("own") @title("Own") @basis("Test")\n'
