@@ -34,7 +34,8 @@ longer true (`tests/unit/policy/test_planted.py`).
 - **prove** is `policy prove` with the starter bundle's own properties: the first one refuted.
 
 A dash says that it does not notice. Where the bundle cannot be read, check says so and nothing else
-is run.
+is run. `policy diff` against the bundle in force shows every change of meaning besides; no mistake
+here is left to it alone, so it is not counted.
 """
 
 
