@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from memory_fabric.adapters.cedar.casefile import parse_cases
 from memory_fabric.adapters.cedar.cases import run_cases
 from memory_fabric.adapters.prover.properties import prove
+from memory_fabric.cli import main
 from memory_fabric.core.errors import PolicyInvalid
 from memory_fabric.wiring.proofs import check_whole
 from tests.unit.policy.conftest import STARTER
@@ -99,3 +102,36 @@ def test_a_bundle_with_a_refuted_property_is_not_whole(bundle: Path) -> None:
     own(bundle, "{act: erase}")
     with pytest.raises(PolicyInvalid, match="This does not hold: Ours"):
         check_whole(bundle)
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    with pytest.raises(SystemExit) as ended:
+        main(["policy", *words, "--json"])
+    return int(ended.value.code or 0), json.loads(capsys.readouterr().out)
+
+
+def test_the_program_proves_refutes_and_refuses(
+    bundle: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, said = run(capsys, "prove", str(bundle))
+    assert code == 0
+    assert all(item["proved"] for item in said["properties"])
+    assert said["assumptions"]
+    own(bundle, "{act: erase}")
+    code, said = run(capsys, "prove", str(bundle))
+    (refuted,) = [item for item in said["properties"] if not item["proved"]]
+    assert (code, refuted["property"], refuted["example"]["allowed"]) == (1, "Ours", True)
+    own(bundle, "{rules: no-such}")
+    code, said = run(capsys, "prove", str(bundle))
+    assert (code, said["code"]) == (4, "policy-invalid")
+
+
+def test_the_program_compares(bundle: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, said = run(capsys, "diff", str(STARTER), str(bundle))
+    assert (code, said["same"], said["newly_allowed"]) == (0, True, [])
+    pack = bundle / "packs" / "guards.cedar"
+    pack.write_text(pack.read_text().replace("when { resource.legalHold };", "when { false };"))
+    code, said = run(capsys, "diff", str(STARTER), str(bundle))
+    assert (code, said["same"]) == (0, False)
+    assert {change["act"] for change in said["newly_allowed"]} == {"erase"}
+    assert said["newly_allowed"][0]["after"]["allowed"]
