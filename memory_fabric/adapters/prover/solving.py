@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import z3
 
 from memory_fabric.adapters.prover.values import Formula, Words, equal
-from memory_fabric.adapters.prover.world import World
+from memory_fabric.adapters.prover.world import World, milliseconds
 from memory_fabric.core.access import LADDER, Question
 
 _PATIENCE_MS = 20_000
@@ -89,6 +89,8 @@ def _wishes(world: World) -> Iterator[Formula]:
         ("context.plan.epsilon", 0), ("resource.cohort", 100), ("resource.epsilon", 10_000),
     ):  # fmt: skip
         yield value[path] == plain
+    hour = 3_600_000
+    yield value["context.breakGlass.expires"] == milliseconds(world.now) + hour
     yield value["context.breakGlass.ticket"] == "INC-1"
     yield value["context.breakGlass.approver1"] == "anna"
     yield value["context.breakGlass.approver2"] == "ben"

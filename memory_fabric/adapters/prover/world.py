@@ -35,6 +35,7 @@ _SPARE_PARTS = 3
 """Parts of a country that no rule names are alike; three places are asked about at once."""
 _MOST_LONG, _MOST_DECIMAL = 2**63 - 1, 10**18 - 1
 _ZERO = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 def milliseconds(moment: datetime) -> int:
@@ -249,7 +250,8 @@ class World:
             limits += [value[name] >= 0, value[name] <= _MOST_LONG]
         for name in ("context.plan.epsilon", "resource.epsilon"):
             limits += [value[name] >= 0, value[name] <= _MOST_DECIMAL]
-        limits.append(value["context.breakGlass.expires"] > milliseconds(self.now))
+        expires = value["context.breakGlass.expires"]
+        limits += [expires > milliseconds(self.now), expires <= milliseconds(_LAST)]
         special = value["resource.special"].holds.values()
         limits.append(z3.Implies(any_of(*special), value["resource.personal"]))
         limits.append(any_of(*value["resource.purposes"].holds.values()))
@@ -357,7 +359,7 @@ class World:
         if forms and yes(self.emergency):
             emergency = BreakGlass(
                 said[glass + "ticket"], said[glass + "approver1"], said[glass + "approver2"],
-                self.now + timedelta(hours=1),
+                _ZERO + timedelta(milliseconds=said[glass + "expires"]),
             )  # fmt: skip
         return Question(
             act, Region(said["context.origin"]), site,

@@ -135,3 +135,21 @@ def test_the_program_compares(bundle: Path, capsys: pytest.CaptureFixture[str]) 
     assert (code, said["same"]) == (0, False)
     assert {change["act"] for change in said["newly_allowed"]} == {"erase"}
     assert said["newly_allowed"][0]["after"]["allowed"]
+
+
+def test_an_example_carries_the_moment_at_which_its_emergency_ends(permissive: Path) -> None:
+    for other in ("properties", "cases"):
+        for file in (permissive / other).iterdir():
+            file.unlink()
+    (permissive / "packs" / "all.cedar").write_text(
+        '@id("all") @title("All") @basis("Test") permit (principal, action, resource)\n'
+        'when { context has breakGlass && context.breakGlass.ticket like "INC-*" &&\n'
+        "context.breakGlass.approver1 != context.breakGlass.approver2 &&\n"
+        'context.breakGlass.expires > datetime("2027-01-01") };\n'
+    )
+    own(permissive, "{act: recall}")
+    (proof,) = prove(permissive, NOW).refuted
+    assert proof.example is not None
+    glass = proof.example.question.break_glass
+    assert glass is not None
+    assert glass.expires > datetime(2027, 1, 1, tzinfo=UTC)
