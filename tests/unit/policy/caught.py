@@ -11,8 +11,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from memory_fabric.adapters.cedar.bundle import read_bundle
 from memory_fabric.adapters.cedar.cases import run_cases
+from memory_fabric.adapters.cedar.engine import CedarEngine
+from memory_fabric.adapters.cedar.findings import errors_in
 from memory_fabric.adapters.cedar.lint import check
+from memory_fabric.adapters.prover.doubts import proven_doubts
 from memory_fabric.adapters.prover.properties import prove
 from memory_fabric.core.errors import PolicyInvalid
 from tests.unit.policy.planted import AFTER, BEFORE, Mistake
@@ -41,7 +45,10 @@ here is left to it alone, so it is not counted.
 
 def by_check(bundle: Path) -> str:
     """The first finding: errors before warnings."""
-    found = sorted((finding.severity, finding.message) for finding in check(bundle, NOW))
+    findings = check(bundle, NOW)
+    if not errors_in(findings):
+        findings += proven_doubts(CedarEngine(read_bundle(bundle)).policy, NOW)
+    found = sorted((finding.severity, finding.message) for finding in findings)
     return f"{found[0][0]}: {found[0][1]}" if found else ""
 
 
