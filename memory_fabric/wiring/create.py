@@ -70,7 +70,7 @@ def create_home(
     Raises:
         HomeError: ``home-exists``.
         InputError: ``region-unknown``, ``name-invalid``, ``tier-unknown``.
-        PolicyInvalid: the bundle does not pass its checks.
+        PolicyInvalid: the bundle does not pass its checks, its cases or its properties.
     """
     check_free(path)
     if tier not in list(Tier):
@@ -80,6 +80,12 @@ def create_home(
     place = check_region(region)
     for tenant in tenants:
         check_name(tenant, "tenant")
+    if policies:
+        from memory_fabric.wiring.proofs import (
+            check_whole,
+        )  # the prover: only for rules of one's own
+
+        check_whole(policies)
     with home_in_making(path) as building:
         building.policies.parent.mkdir(mode=0o700)
         engine = install_policies(policies or starter_policies(), building)

@@ -14,6 +14,7 @@ from memory_fabric.adapters.cedar.cases import run_cases
 from memory_fabric.adapters.prover.properties import prove
 from memory_fabric.cli import main
 from memory_fabric.core.errors import PolicyInvalid
+from memory_fabric.wiring.create import create_home
 from memory_fabric.wiring.proofs import check_whole
 from tests.unit.policy.conftest import STARTER
 
@@ -153,3 +154,13 @@ def test_an_example_carries_the_moment_at_which_its_emergency_ends(permissive: P
     glass = proof.example.question.break_glass
     assert glass is not None
     assert glass.expires > datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_no_home_is_made_from_a_bundle_with_a_refuted_property(
+    bundle: Path, tmp_path: Path
+) -> None:
+    own(bundle, "{act: erase}")
+    home = tmp_path / "home"
+    with pytest.raises(PolicyInvalid, match="This does not hold: Ours"):
+        create_home(home, site_id="fra-1", region="DE", tenants=["acme"], policies=bundle)
+    assert not home.exists()
