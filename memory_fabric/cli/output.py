@@ -39,6 +39,13 @@ class Output:
         """One JSON document."""
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
+    def document(self, document: Any, text: str) -> None:
+        """A document that has a text of its own, as it is; for machines the JSON."""
+        if self.as_json:
+            self.json(document)
+        else:
+            sys.stdout.write(text)
+
     def say(self, text: str, style: str = "") -> None:
         """A line for people; nothing where machines read."""
         if not self.as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from memory_fabric import wiring
-from memory_fabric.cli.receipts import VIOLATED
+from memory_fabric.cli.receipts import VIOLATED, kept_checkpoints
 from memory_fabric.cli.session import Session, session
 from memory_fabric.core.errors import HomeError, InputError, IntegrityViolated
 
@@ -143,14 +142,15 @@ def _memory(search: dict[str, Any]) -> str:
 def verify(
     context: typer.Context,
     against: Annotated[
-        Path | None, typer.Option(help="Checkpoints of this site kept elsewhere, JSON lines.")
+        Path | None,
+        typer.Option(help="Checkpoints of this log kept elsewhere: a note, or JSON lines."),
     ] = None,
 ) -> None:
     """Read every sealed file and the ledger, and compare the log with the checkpoints of it that
     neighbours hold; exit 5 names what was changed.
     """
     run = session(context)
-    kept = _checkpoints(against) if against else []
+    kept = kept_checkpoints(against) if against else []
     try:
         with run.calls(load=False) as call, run.output.progress("Verifying"):
             found = call("verify_site", checkpoints=kept)
@@ -175,16 +175,6 @@ def verify(
             )
     if found["damaged"]:
         raise typer.Exit(VIOLATED)
-
-
-def _checkpoints(file: Path) -> list[dict[str, Any]]:
-    try:
-        lines = file.read_text("utf-8").splitlines()
-        return [json.loads(line) for line in lines if line.strip()]
-    except (OSError, ValueError):
-        raise InputError(
-            "file-unreadable", f"{file} holds no checkpoints.", "Name a file of JSON lines."
-        ) from None
 
 
 @commands.command("link")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from memory_fabric.core.access import Requester
+from memory_fabric.core.errors import InputError
 from memory_fabric.core.lease import Lease
 from memory_fabric.core.receipt import Checkpoint, Commit, Committed, Receipt
 from memory_fabric.core.receipt_search import ANY, Tally, Wanted
@@ -37,6 +38,15 @@ class InclusionProof:
     leaf: bytes
     path: tuple[bytes, ...]
     checkpoint: Checkpoint
+
+
+def no_such_size(size: int) -> InputError:
+    """``log-size``, where a log of ``size`` receipts is asked about another size."""
+    return InputError(
+        "log-size",
+        f"That is no size that the log had, or not yet with that receipt; it has {size} now.",
+        "Name one that a checkpoint names.",
+    )
 
 
 class Ledger(Protocol):
@@ -70,8 +80,12 @@ class Ledger(Protocol):
         """
         ...
 
-    def checkpoint(self) -> Checkpoint:
-        """The newest signed root."""
+    def checkpoint(self, size: int | None = None) -> Checkpoint:
+        """The newest signed root; with ``size`` that over the first so many receipts.
+
+        Raises:
+            InputError: ``log-size``: there are fewer.
+        """
         ...
 
     def receipt(self, receipt_id: str) -> Mapping[str, Any]:
@@ -88,8 +102,13 @@ class Ledger(Protocol):
         """How many receipts are wanted, by what they are known by; in no order."""
         ...
 
-    def proof(self, receipt_id: str) -> InclusionProof:
-        """Audit path of a receipt against the newest checkpoint."""
+    def proof(self, receipt_id: str, size: int | None = None) -> InclusionProof:
+        """Audit path of a receipt against the newest checkpoint, or that over ``size`` receipts.
+
+        Raises:
+            NotFound: ``receipt-unknown``.
+            InputError: ``log-size``: there are fewer, or the receipt is none of them.
+        """
         ...
 
     def catalog(self) -> Iterator[CatalogEntry]:
@@ -106,9 +125,11 @@ class Ledger(Protocol):
         """Read the whole log and catalog against their hashes and signatures."""
         ...
 
-    def consistency(self, size: int, root: bytes) -> tuple[bytes, ...] | None:
+    def consistency(
+        self, size: int, root: bytes, to: int | None = None
+    ) -> tuple[bytes, ...] | None:
         """The path that shows that the log goes on from the tree with this size and root (RFC 9162,
-        2.1.4.1); ``None`` where it does not.
+        2.1.4.1), to its newest checkpoint or that over ``to`` receipts; ``None`` where it does not.
         """
         ...
 

@@ -51,6 +51,7 @@ from memory_fabric.operations.proposals import (
 )
 from memory_fabric.operations.receipts import (
     checkpoint,
+    consistency,
     erasures,
     receipt_proof,
     receipt_show,
@@ -110,6 +111,7 @@ __all__ = [
     "checkpoint",
     "classes_add",
     "classes_list",
+    "consistency",
     "context",
     "erasures",
     "expiring",
@@ -170,7 +172,8 @@ OPERATIONS: Mapping[str, Operation] = {
         app_add, app_list, app_remove, add, add_good, search, ask, context, get, page, forget,
         own_page, label_set, status, verify_site, classes_list, classes_add, link, explain_policy,
         receipts_list, receipts_tally, erasures, receipt_show, receipt_proof, receipts_verify,
-        receipts_replay, policy_impact, checkpoint, grid_card, grid_accept, grid_witness,
+        receipts_replay, policy_impact, checkpoint, consistency,
+        grid_card, grid_accept, grid_witness,
         export_run, export_status, export_take, lease_list, lease_recall,
         finetune_model, finetune_initial, finetune_begin, finetune_take, finetune_relay,
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,

@@ -6,11 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memory_fabric.core.access import Requester, Role
+from memory_fabric.core.canonical import canonical
 from memory_fabric.core.drafts import moment
-from memory_fabric.core.errors import NotFound
-from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.errors import InputError, NotFound
+from memory_fabric.core.ledger_ports import no_such_size
+from memory_fabric.core.notes import ConsistencyProof, LogProof, VerifierKey, from_note, to_note
+from memory_fabric.core.receipt import Checkpoint, Outcome, log_origin
 from memory_fabric.core.receipt_search import Tally, Wanted
 from memory_fabric.flows.node import Node
+from memory_fabric.flows.witness import against
 from memory_fabric.operations.shapes import Json
 from memory_fabric.wiring import Home
 
@@ -138,35 +142,98 @@ def receipt_show(home: Home, requester: Requester, *, id: str) -> Json:
     return dict(_receipt(home.node, requester, id))
 
 
-def receipt_proof(home: Home, requester: Requester, *, id: str) -> Json:
-    """That a receipt stands in the log: its audit path and the signed checkpoint."""
-    _receipt(home.node, requester, id)
-    proof = home.node.ledger.proof(id)
+def receipt_proof(home: Home, requester: Requester, *, id: str, size: int | None = None) -> Json:
+    """That a receipt stands in the log: its audit path and the signed checkpoint; and all of it,
+    with the receipt, as one text (C2SP tlog-proof).
+
+    Args:
+        size: of the log to prove it in; the newest where it is left out.
+    """
+    receipt = dict(_receipt(home.node, requester, id))
+    proof = home.node.ledger.proof(id, size)
+    signed = _signed_root(home.node, proof.checkpoint)
+    receipt.pop("index")
+    text = LogProof(canonical(receipt), proof.index, proof.path, signed["note"])
     return {
         "receipt": id,
         "index": proof.index,
         "leaf": proof.leaf.hex(),
         "path": [sibling.hex() for sibling in proof.path],
-        "checkpoint": {**proof.checkpoint.to_json(), "public_key": home.node.me.signing_key.hex()},
+        "checkpoint": signed,
+        "proof": str(text),
     }
 
 
-def receipts_verify(home: Home, requester: Requester) -> Json:
-    """Read the whole log against its hashes and signatures."""
-    damages = home.node.ledger.verify()
+def receipts_verify(
+    home: Home, requester: Requester, *, checkpoints: Sequence[Mapping[str, Any]] = ()
+) -> Json:
+    """Read the whole log against its hashes and signatures, and compare it with checkpoints.
+
+    Args:
+        checkpoints: of this site's log, kept elsewhere.
+    """
+    node = home.node
+    damages = [*against(node, kept(node, checkpoints), "elsewhere"), *node.ledger.verify()]
     return {
-        "receipts": home.node.ledger.checkpoint().size,
+        "receipts": node.ledger.checkpoint().size,
         "damaged": [{"file": item.file, "what": item.what} for item in damages],
     }
 
 
-def checkpoint(home: Home, requester: Requester) -> Json:
-    """The newest signed root of the log, also as a C2SP note."""
-    newest = home.node.ledger.checkpoint()
+def kept(node: Node, given: Sequence[Mapping[str, Any]]) -> list[Checkpoint]:
+    """Checkpoints of this site's log as their keeper sends them: JSON, or ``{"note": ...}``.
+
+    Raises:
+        InputError: ``checkpoint-malformed``.
+    """
+    key = VerifierKey(log_origin(node.me.site_id), node.me.signing_key)
+    try:
+        return [
+            Checkpoint.from_json(item) if "root" in item else from_note(item["note"], key)
+            for item in given
+        ]
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise InputError(
+            "checkpoint-malformed", "That is no checkpoint.", "Send what /v1/checkpoint gives."
+        ) from None
+
+
+def checkpoint(home: Home, requester: Requester, *, size: int | None = None) -> Json:
+    """The newest signed root of the log, or that over its first ``size`` receipts; also as a C2SP
+    note.
+    """
+    return _signed_root(home.node, home.node.ledger.checkpoint(size))
+
+
+def consistency(home: Home, requester: Requester, *, old: int, size: int | None = None) -> Json:
+    """That the log goes on from what it was: the path between two of its sizes.
+
+    Args:
+        old: the smaller size.
+        size: the larger one; the newest where it is left out.
+    """
+    ledger = home.node.ledger
+    newer = ledger.checkpoint(size)
+    if old > newer.size:
+        raise no_such_size(newer.size)
+    older = ledger.checkpoint(old)
+    path = ledger.consistency(older.size, older.root, newer.size) or ()
+    signed = _signed_root(home.node, newer)
     return {
-        **newest.to_json(),
-        "public_key": home.node.me.signing_key.hex(),
-        "note": newest.body.decode(),
+        "old": {"size": older.size, "root": older.root.hex()},
+        "path": [node.hex() for node in path],
+        "checkpoint": signed,
+        "proof": str(ConsistencyProof(older.size, path, signed["note"])),
+    }
+
+
+def _signed_root(node: Node, root: Checkpoint) -> Json:
+    public = node.me.signing_key
+    return {
+        **root.to_json(),
+        "public_key": public.hex(),
+        "verifier_key": str(VerifierKey(root.origin, public)),
+        "note": to_note(root, public),
     }
 
 

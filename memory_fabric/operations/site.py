@@ -13,7 +13,7 @@ from memory_fabric.core.drafts import Draft
 from memory_fabric.core.errors import InputError, NotFound
 from memory_fabric.core.ledger_ports import APP_REMOVED, App
 from memory_fabric.core.places import check_name
-from memory_fabric.core.receipt import Checkpoint, Outcome
+from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows import (
     explain,
     remember,
@@ -22,6 +22,7 @@ from memory_fabric.flows import (
 )
 from memory_fabric.flows.leases import sweep
 from memory_fabric.flows.upkeep import State
+from memory_fabric.operations.receipts import kept
 from memory_fabric.operations.shapes import Json, one_of, sole_purpose
 from memory_fabric.wiring import GRID_OPERATIONS, Home
 
@@ -147,13 +148,8 @@ def verify_site(
         checkpoints: of this site's log, kept elsewhere.
     """
     node = home.node
-    try:
-        held = [Checkpoint.from_json(item) for item in checkpoints]
-    except (KeyError, TypeError, ValueError, AttributeError):
-        raise InputError(
-            "checkpoint-malformed", "That is no checkpoint.", "Send what /v1/checkpoint gives."
-        ) from None
-    elsewhere = [*witness.against(node, held, "elsewhere"), *witness.ask_witnesses(node)]
+    held = witness.against(node, kept(node, checkpoints), "elsewhere")
+    elsewhere = [*held, *witness.ask_witnesses(node)]
     found = verify.verify(node, home.progress)
     return {
         "records": found.records,

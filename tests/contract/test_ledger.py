@@ -19,7 +19,7 @@ from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
 from memory_fabric.core.labels import Consent, DataClass, LabelClass
 from memory_fabric.core.lease import Lease, LeasedRow, LeaseState, lease_digests
 from memory_fabric.core.ledger_ports import App, Ledger
-from memory_fabric.core.merkle import leaf_hash, root_from_inclusion
+from memory_fabric.core.merkle import is_consistent, leaf_hash, root_from_inclusion
 from memory_fabric.core.places import Region
 from memory_fabric.core.receipt import Commit, Outcome, Receipt
 from memory_fabric.core.receipt_search import Wanted
@@ -84,6 +84,31 @@ def test_each_receipt_is_provable_under_a_signed_root(ledger: Ledger) -> None:
         assert (proof.index, proof.checkpoint) == (index, newest)
         assert proof.leaf == leaf_hash(item.canonical())
         assert root_from_inclusion(proof.leaf, index, 9, proof.path) == newest.root
+
+
+def test_a_log_is_proved_at_every_size_that_it_had(ledger: Ledger) -> None:
+    written = [receipt() for _ in range(6)]
+    given_out = [ledger.checkpoint(), *(ledger.commit(item).checkpoint for item in written)]
+    for size, then in enumerate(given_out):
+        assert ledger.checkpoint(size) == then
+        for later in given_out[size:]:
+            path = ledger.consistency(size, then.root, later.size)
+            assert path is not None
+            assert is_consistent(size, then.root, later.size, later.root, path)
+        for index, item in enumerate(written):
+            if index < size:
+                proof = ledger.proof(item.id, size)
+                assert proof.checkpoint == then
+                assert root_from_inclusion(item.leaf, index, size, proof.path) == then.root
+            else:
+                with pytest.raises(InputError, match="size"):
+                    ledger.proof(item.id, size)
+    for never in (-1, 7):
+        with pytest.raises(InputError) as caught:
+            ledger.checkpoint(never)
+        assert caught.value.code == "log-size"
+    assert ledger.consistency(2, bytes(32)) is None
+    assert ledger.consistency(5, given_out[5].root, 4) is None
 
 
 def test_receipts_come_back_as_they_were(ledger: Ledger) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from memory_fabric.core.errors import InputError, IntegrityViolated, NotFound
 from memory_fabric.core.lease import Lease
-from memory_fabric.core.ledger_ports import App, InclusionProof
+from memory_fabric.core.ledger_ports import App, InclusionProof, no_such_size
 from memory_fabric.core.merkle import Tree
 from memory_fabric.core.receipt import (
     Checkpoint,
@@ -73,8 +73,10 @@ class MemoryLedger:
                 for index, commit in enumerate(commits, first)
             ]
 
-    def checkpoint(self) -> Checkpoint:
-        return self._checkpoint
+    def checkpoint(self, size: int | None = None) -> Checkpoint:
+        if size is not None and not 0 <= size <= self._tree.size:
+            raise no_such_size(self._tree.size)
+        return self._signed(size)
 
     def receipt(self, receipt_id: str) -> Mapping[str, Any]:
         for index, receipt in enumerate(self._receipts):
@@ -103,11 +105,14 @@ class MemoryLedger:
             for marks, found in by_kind.items()
         ]
 
-    def proof(self, receipt_id: str) -> InclusionProof:
+    def proof(self, receipt_id: str, size: int | None = None) -> InclusionProof:
         with self._lock:
             index = self.receipt(receipt_id)["index"]
-            path = tuple(self._tree.inclusion_proof(index))
-            return InclusionProof(index, self._tree.leaf(index), path, self._checkpoint)
+            checkpoint = self.checkpoint(size)
+            if index >= checkpoint.size:
+                raise no_such_size(self._tree.size)
+            path = tuple(self._tree.inclusion_proof(index, checkpoint.size))
+            return InclusionProof(index, self._tree.leaf(index), path, checkpoint)
 
     def catalog(self) -> Iterator[CatalogEntry]:
         return iter(list(self._live.values()))
@@ -120,10 +125,13 @@ class MemoryLedger:
         standing = [entry for rid, entry in self._live.items() if rid in written]
         return CatalogChanges(standing, any(change.removed for change in since))
 
-    def consistency(self, size: int, root: bytes) -> tuple[bytes, ...] | None:
-        if size > self._tree.size or self._tree.root(size) != root:
+    def consistency(
+        self, size: int, root: bytes, to: int | None = None
+    ) -> tuple[bytes, ...] | None:
+        now = self._tree.size if to is None else to
+        if size > now or self._tree.root(size) != root:
             return None
-        return tuple(self._tree.consistency_proof(size))
+        return tuple(self._tree.consistency_proof(size, now))
 
     def copy_to(self, path: Path) -> tuple[Checkpoint, list[CatalogEntry]]:
         with self._lock:
@@ -160,8 +168,9 @@ class MemoryLedger:
     def apps(self) -> list[App]:
         return sorted(self._apps.values(), key=lambda app: app.name)
 
-    def _signed(self) -> Checkpoint:
-        unsigned = Checkpoint(log_origin(self._site_id), self._tree.size, self._tree.root())
+    def _signed(self, size: int | None = None) -> Checkpoint:
+        size = self._tree.size if size is None else size
+        unsigned = Checkpoint(log_origin(self._site_id), size, self._tree.root(size))
         signature = self._sign(unsigned.body)
         return Checkpoint(unsigned.origin, unsigned.size, unsigned.root, signature)
 

@@ -69,12 +69,8 @@ class SignedRoot(Shape):
     root: str = Field(description="Hexadecimal.")
     signature: str = Field(description="Hexadecimal.")
     public_key: str = Field(description="Hexadecimal; compare it with the roster's.")
-
-
-class NewestRoot(SignedRoot):
-    """The newest root, also as the signed text (C2SP tlog-checkpoint)."""
-
-    note: str
+    verifier_key: str = Field(description="The same with the log's name (C2SP signed-note).")
+    note: str = Field(description="All of it as one text (C2SP tlog-checkpoint).")
 
 
 class Proof(Shape):
@@ -85,6 +81,36 @@ class Proof(Shape):
     leaf: str
     path: list[str]
     checkpoint: SignedRoot
+    proof: str = Field(description="All of it, with the receipt, as one text (C2SP tlog-proof).")
+
+
+class OldRoot(Shape):
+    """A root that the log had."""
+
+    size: int
+    root: str = Field(description="Hexadecimal.")
+
+
+class Growth(Shape):
+    """That the log goes on from what it was (RFC 6962, section 2.1.2)."""
+
+    old: OldRoot
+    path: list[str]
+    checkpoint: SignedRoot
+    proof: str = Field(description="All of it as one text.")
+
+
+class OfSize(Strict):
+    """At which size."""
+
+    size: int = optional(ge=0, description="Receipts; all of them where it is left out.")
+
+
+class Sizes(Strict):
+    """Between which sizes."""
+
+    old: int = Field(alias="from", ge=0, description="Receipts that it had.")
+    to: int = optional(ge=0, description="Receipts that it had later; its newest when left out.")
 
 
 @router.get(
@@ -117,17 +143,30 @@ def read_receipt(home: TheHome, asker: Asker, name: Named) -> JSONResponse:
     summary="Prove that a receipt stands in the log",
     responses=documented(401, 404, 422, 500, 503),
 )
-def prove_receipt(home: TheHome, asker: Asker, name: Named) -> JSONResponse:
-    """The receipt's audit path against the newest checkpoint."""
-    return JSONResponse(operations.receipt_proof(home, asker, id=name))
+def prove_receipt(
+    home: TheHome, asker: Asker, name: Named, asked: Annotated[OfSize, Query()]
+) -> JSONResponse:
+    """The receipt's audit path against the newest checkpoint, or one of a given size."""
+    return JSONResponse(operations.receipt_proof(home, asker, id=name, **asked.given()))
 
 
 @router.get(
     "/checkpoint",
-    response_model=NewestRoot,
+    response_model=SignedRoot,
     summary="The newest signed root of the log",
-    responses=documented(401, 500, 503),
+    responses=documented(401, 422, 500, 503),
 )
-def checkpoint(home: TheHome, asker: Asker) -> JSONResponse:
+def checkpoint(home: TheHome, asker: Asker, asked: Annotated[OfSize, Query()]) -> JSONResponse:
     """Keep it elsewhere: a log that was rolled back no longer agrees with it."""
-    return JSONResponse(operations.checkpoint(home, asker))
+    return JSONResponse(operations.checkpoint(home, asker, **asked.given()))
+
+
+@router.get(
+    "/checkpoint/consistency",
+    response_model=Growth,
+    summary="Prove that the log goes on from what it was",
+    responses=documented(401, 422, 500, 503),
+)
+def prove_growth(home: TheHome, asker: Asker, asked: Annotated[Sizes, Query()]) -> JSONResponse:
+    """The path from one size of the log to another: nothing before was changed or left out."""
+    return JSONResponse(operations.consistency(home, asker, old=asked.old, size=asked.to))

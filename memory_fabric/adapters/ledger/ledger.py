@@ -30,7 +30,7 @@ from memory_fabric.core.canonical import canonical
 from memory_fabric.core.errors import HomeError, InputError, Unavailable
 from memory_fabric.core.grouping import Group
 from memory_fabric.core.lease import Lease
-from memory_fabric.core.ledger_ports import App, InclusionProof
+from memory_fabric.core.ledger_ports import App, InclusionProof, no_such_size
 from memory_fabric.core.merkle import EMPTY_ROOT, leaf_hash
 from memory_fabric.core.receipt import (
     Checkpoint,
@@ -239,9 +239,16 @@ class SqlLedger:
             for several in group
         ]
 
-    def checkpoint(self) -> Checkpoint:
-        """The newest signed root."""
-        return self._checkpoint
+    def checkpoint(self, size: int | None = None) -> Checkpoint:
+        """The newest signed root; with ``size`` that over the first so many receipts, signed as it
+        was then: Ed25519 signs the same bytes alike.
+        """
+        newest = self._checkpoint
+        if size is None or size == newest.size:
+            return newest
+        if not 0 <= size < newest.size:
+            raise no_such_size(newest.size)
+        return _signed(self._site_id, size, self._tree.root(size), self._sign)
 
     @property
     def stack_version(self) -> int:
@@ -263,10 +270,12 @@ class SqlLedger:
         """How many receipts are wanted, by what they are known by; in no order."""
         return self._receipts.tally(wanted)
 
-    def proof(self, receipt_id: str) -> InclusionProof:
-        """Audit path of a receipt against the newest checkpoint."""
+    def proof(self, receipt_id: str, size: int | None = None) -> InclusionProof:
+        """Audit path of a receipt against the newest checkpoint, or that over ``size`` receipts."""
         index = self.receipt(receipt_id)["index"]
-        checkpoint = self._checkpoint
+        checkpoint = self.checkpoint(size)
+        if index >= checkpoint.size:
+            raise no_such_size(self._checkpoint.size)
         path = self._tree.inclusion_proof(index, checkpoint.size)
         return InclusionProof(index, self._tree.leaf(index), tuple(path), checkpoint)
 
@@ -310,11 +319,13 @@ class SqlLedger:
                 raise self._database.damaged(f"{faults[0]}.")
             return catalog.since(self._database, connection, size)
 
-    def consistency(self, size: int, root: bytes) -> tuple[bytes, ...] | None:
+    def consistency(
+        self, size: int, root: bytes, to: int | None = None
+    ) -> tuple[bytes, ...] | None:
         """The path that shows that the log goes on from the tree with this size and root (RFC 9162,
-        2.1.4.1); ``None`` where it does not.
+        2.1.4.1), to its newest checkpoint or that over ``to`` receipts; ``None`` where it does not.
         """
-        now = self._checkpoint.size
+        now = self._checkpoint.size if to is None else to
         if size > now or self._tree.root(size) != root:
             return None
         return tuple(self._tree.consistency_proof(size, now))

@@ -33,6 +33,7 @@ def test_it_describes_what_the_contract_names(calls: dict[str, Any]) -> None:
         "GET /v1/receipts/{id}",
         "GET /v1/receipts/{id}/proof",
         "GET /v1/checkpoint",
+        "GET /v1/checkpoint/consistency",
         "POST /v1/policy/explain",
         "GET /healthz",
         "GET /readyz",

@@ -18,7 +18,10 @@ EXAMPLE = re.compile(
     r"`(?P<status>\d+)`\n\n```json\n(?P<answer>.*?)```",
     re.DOTALL,
 )
-VARIES = re.compile(r"[0-9a-f]{12,}|\d{4}-\d\d-\d\dT.*|memory-fabric/fra-1\n.*", re.DOTALL)
+VARIES = re.compile(
+    r"[0-9a-f]{12,}|\d{4}-\d\d-\d\dT.*|(old \d+|memory-fabric/fra-1|c2sp.org/tlog-proof@v1)[\n+].*",
+    re.DOTALL,
+)
 
 
 def agree(shown: Any, given: Any, stands_for: dict[str, str], at: str) -> None:
