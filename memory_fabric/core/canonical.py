@@ -11,6 +11,7 @@ import json
 from typing import Any
 
 _LEAVES = frozenset({str, int, bool, type(None)})
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def canonical(value: Any) -> bytes:
@@ -20,7 +21,7 @@ def canonical(value: Any) -> bytes:
         TypeError: the value holds a float, a non-string key or anything that is not JSON.
     """
     _check(value)
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return _ENCODER.encode(value).encode()
 
 
 def digest(value: Any) -> str:
@@ -31,14 +32,15 @@ def digest(value: Any) -> str:
 def _check(value: Any) -> None:
     # Receipts hold thousands of words: leaves are told by their type before anything is called.
     if isinstance(value, dict):
-        for key, item in value.items():
+        for key in value:
             if not isinstance(key, str):
                 raise TypeError(f"a canonical object has string keys, not {type(key).__name__}")
-            if type(item) not in _LEAVES:
-                _check(item)
-    elif isinstance(value, (list, tuple)):
+        value = value.values()
+    elif not isinstance(value, (list, tuple)):
+        if value is None or isinstance(value, (bool, int, str)):
+            return
+        raise TypeError(f"{type(value).__name__} has no canonical form")
+    if not _LEAVES.issuperset(map(type, value)):
         for item in value:
             if type(item) not in _LEAVES:
                 _check(item)
-    elif not (value is None or isinstance(value, (bool, int, str))):
-        raise TypeError(f"{type(value).__name__} has no canonical form")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,16 @@ class Deeds:
     def recalled(self, query: str) -> list[str]:
         """Texts found."""
         return [item["memory"] for item in recalled(self.home, query, top_k=50)["results"]]
+
+    def recalls(self, each: int, threads: int) -> int:
+        """Recalls one after another by each of some threads; how many left a receipt."""
+
+        def work(number: int) -> list[str]:
+            return [recalled(self.home, f"{number} {at}")["receipt"] for at in range(each)]
+
+        with ThreadPoolExecutor(threads) as pool:
+            receipts = [item for told in pool.map(work, range(threads)) for item in told]
+        return len({ask(self.home, "receipt_show", id=item)["index"] for item in receipts})
 
     def cli(self, home: str, words: list[str]) -> dict[str, Any]:
         """One run of the program."""

@@ -24,9 +24,11 @@ from sqlalchemy import (
     event,
     insert,
     inspect,
+    select,
     update,
 )
 from sqlalchemy.engine import make_url
+from sqlalchemy.engine.interfaces import DBAPICursor
 from sqlalchemy.exc import DBAPIError
 from sqlmodel import SQLModel
 
@@ -38,6 +40,9 @@ _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=FULL",  # the log is synced at each commit, not only at its checkpoints
     "secure_delete=ON",
+    # Pages of the log are carried over into the file every 16 MiB: each time costs two more syncs,
+    # and pages that change with every receipt are carried once.
+    "wal_autocheckpoint=4000",
     "temp_store=MEMORY",
     "trusted_schema=OFF",
     "cell_size_check=ON",
@@ -170,6 +175,20 @@ class Database:
                 raise self.damaged("a column holds a value of another type.")
             yield row
 
+    def only(self, connection: Connection, columns: Columns) -> tuple[Any, ...] | None:
+        """Columns of a table that has one row; ``None`` where it has none, or more.
+
+        Raises:
+            IntegrityViolated: ``ledger-damaged``, as ``rows`` does.
+        """
+        found = self._run(connection, select(*columns), columns).fetchmany(2)
+        if len(found) != 1:
+            return None
+        row: tuple[Any, ...] = found[0]
+        if [type(value) for value in row] != [column.type.python_type for column in columns]:
+            raise self.damaged("a column holds a value of another type.")
+        return row
+
     def insert(
         self, connection: Connection, columns: Columns, rows: Sequence[tuple[Any, ...]]
     ) -> None:
@@ -186,19 +205,29 @@ class Database:
     def _run(
         self,
         connection: Connection,
-        statement: Insert | Update,
+        statement: Insert | Update | Select[*tuple[Any, ...]],
         columns: Columns,
-        rows: Sequence[tuple[Any, ...]],
-    ) -> None:
-        """A statement compiled once: doing it each time takes longer than SQLite does."""
+        rows: Sequence[tuple[Any, ...]] = (),
+    ) -> DBAPICursor:
+        """A statement compiled once and given to the driver itself. These are what every receipt
+        needs, and what SQLAlchemy does for each takes longer than SQLite does.
+        """
         names = [column.name for column in columns]
         known = type(statement), columns
         if known not in self._compiled:
             made = statement.compile(self._engine, column_keys=names)
             self._compiled[known] = str(made)
         numbered = self._engine.dialect.positional
-        given = rows if numbered else [dict(zip(names, row, strict=True)) for row in rows]
-        connection.exec_driver_sql(self._compiled[known], list(given))
+        given: list[Any] = list(rows)
+        if not numbered:
+            given = [dict(zip(names, row, strict=True)) for row in rows]
+        cursor = connection.connection.cursor()
+        with _as_sqlalchemy_says(self._engine.dialect.loaded_dbapi.Error):
+            if given:
+                cursor.executemany(self._compiled[known], given)
+            else:
+                cursor.execute(self._compiled[known])
+        return cursor
 
     def copy_to(self, path: Path) -> None:
         """One consistent copy of a SQLite file, as one new file.
@@ -328,4 +357,15 @@ def _set_up(connection: sqlite3.Connection, _record: object) -> None:
 
 def _begin(connection: Connection) -> None:
     writes = connection.get_execution_options().get("ledger_writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    with _as_sqlalchemy_says(sqlite3.Error):
+        connection.connection.cursor().execute("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@contextmanager
+def _as_sqlalchemy_says(driver_error: type[Exception]) -> Iterator[None]:
+    """The driver's errors as those that SQLAlchemy makes of them, without any parameters."""
+    try:
+        yield
+    except driver_error as error:
+        told = DBAPIError.instance(None, None, error, driver_error, hide_parameters=True)
+        raise told from None

@@ -2,67 +2,29 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
-from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy import insert, select
 
 from memory_fabric.adapters.ledger import apps, catalog
 from memory_fabric.adapters.ledger.anchor import Anchor
+from memory_fabric.adapters.ledger.appender import Appender, Sign, signed
 from memory_fabric.adapters.ledger.audit import audit
 from memory_fabric.adapters.ledger.database import Database
-from memory_fabric.adapters.ledger.index import Entry, Index
-from memory_fabric.adapters.ledger.leases import put as put_leases
+from memory_fabric.adapters.ledger.index import Index
 from memory_fabric.adapters.ledger.leases import read as read_leases
-from memory_fabric.adapters.ledger.log import load_log, read_checkpoint, read_log
+from memory_fabric.adapters.ledger.log import load_log, read_log
 from memory_fabric.adapters.ledger.receipts import Receipts
-from memory_fabric.adapters.ledger.tables import (
-    CHECKPOINT,
-    META,
-    RECEIPT,
-    SCHEMA_VERSION,
-)
-from memory_fabric.core.canonical import canonical
-from memory_fabric.core.errors import HomeError, InputError, Unavailable
-from memory_fabric.core.grouping import Group
+from memory_fabric.adapters.ledger.tables import CHECKPOINT, META, SCHEMA_VERSION
+from memory_fabric.core.errors import HomeError
 from memory_fabric.core.lease import Lease
 from memory_fabric.core.ledger_ports import App, InclusionProof, no_such_size
-from memory_fabric.core.merkle import EMPTY_ROOT, leaf_hash
-from memory_fabric.core.receipt import (
-    Checkpoint,
-    Commit,
-    Committed,
-    Receipt,
-    log_origin,
-)
+from memory_fabric.core.merkle import EMPTY_ROOT
+from memory_fabric.core.receipt import Checkpoint, Commit, Committed, Receipt
 from memory_fabric.core.receipt_search import ANY, Tally, Wanted
 from memory_fabric.core.records import CatalogChange, CatalogChanges, CatalogEntry, Damage
-
-Sign = Callable[[bytes], bytes]
-"""Signs with the site's Ed25519 key."""
-
-
-_RECEIPT = tuple(RECEIPT.c)
-_SIGNED = (CHECKPOINT.c.size, CHECKPOINT.c.root, CHECKPOINT.c.signature)
-
-
-class _Leaf(NamedTuple):
-    """An act on its way into the log."""
-
-    commit: Commit
-    body: bytes
-    hash: bytes
-    entry: Entry
-
-    @classmethod
-    def of(cls, commit: Commit) -> Self:
-        told = commit.receipt.to_json()
-        body = canonical(told)
-        return cls(commit, body, leaf_hash(body), Entry.of(told))
 
 
 class SqlLedger:
@@ -87,13 +49,14 @@ class SqlLedger:
         self._site_id = site_id
         self._sign = sign
         self._public_key = public_key
-        self._committing = threading.Lock()
-        self._group: Group[Sequence[_Leaf], list[Committed]] = Group(size=len)
-        self._tree, self._checkpoint = load_log(database, anchor, site_id, public_key)
-        self._index = Index(database)
-        self._index.load(self._checkpoint.size)
+        tree, checkpoint = load_log(database, anchor, site_id, public_key)
+        index = Index(database)
+        index.load(checkpoint.size)
+        self._tree = tree
+        self._log = Appender(database, anchor, index, site_id, sign, tree, checkpoint)
+        self._alone = self._log.alone
         self._receipts = Receipts(
-            database, self._index, lambda: self._checkpoint.size, lambda at: self._tree.leaf(at)
+            database, index, lambda: self._log.checkpoint.size, lambda at: tree.leaf(at)
         )
 
     @classmethod
@@ -115,7 +78,7 @@ class SqlLedger:
         """
         database = Database(where)
         database.create()
-        start = _signed(site_id, 0, EMPTY_ROOT, sign)
+        start = signed(site_id, 0, EMPTY_ROOT, sign)
         with database.writing() as connection:
             if connection.execute(select(META.c.site_id)).first():
                 raise HomeError(
@@ -185,70 +148,18 @@ class SqlLedger:
 
     def commit_all(self, commits: Sequence[Commit]) -> list[Committed]:
         """``commit`` for several acts in one transaction, in order: all of them or none."""
-        for commit in commits:
-            commit.check(self._site_id)
-        return self._group.do([_Leaf.of(commit) for commit in commits], self._commit_group)
-
-    def _commit_group(
-        self, group: Sequence[Sequence[_Leaf]]
-    ) -> Sequence[list[Committed] | Exception]:
-        """Everybody's acts in one transaction; where that fails each caller's in one of its own, so
-        that it fails for nobody else.
-        """
-        try:
-            return self._commit_leaves(group)
-        except Exception as error:
-            if len(group) == 1:
-                raise
-            if isinstance(error, Unavailable):
-                return [error.again() for _ in group]
-        outcomes: list[list[Committed] | Exception] = []
-        for leaves in group:
-            try:
-                outcomes += self._commit_leaves([leaves])
-            except Exception as error:  # noqa: BLE001 - it is its caller's
-                outcomes.append(error)
-        return outcomes
-
-    def _commit_leaves(self, group: Sequence[Sequence[_Leaf]]) -> list[list[Committed]]:
-        leaves = [leaf for several in group for leaf in several]
-        with self._committing:
-            last = self._checkpoint
-            edge = self._tree.frontier()
-            for leaf in leaves:
-                edge.append(leaf.hash)
-            checkpoint = _signed(self._site_id, edge.size, edge.root, self._sign)
-            with self._database.writing() as connection:
-                self._check_unmoved(connection, last)
-                self._append(connection, last.size, leaves)
-                numbered = enumerate((leaf.entry for leaf in leaves), last.size)
-                kinds = self._index.add(connection, list(numbered))
-                for index, leaf in enumerate(leaves, last.size):
-                    if leaf.commit.change:
-                        catalog.apply(self._database, connection, leaf.commit.change, index)
-                    put_leases(connection, leaf.commit.leases, self._site_id, self._sign)
-                self._replace(connection, checkpoint, leaves)
-            self._index.known(kinds)
-            for leaf in leaves:
-                self._tree.append(leaf.hash)
-            self._checkpoint = checkpoint
-            self._anchor.write(checkpoint)
-        indexes = count(last.size)
-        return [
-            [Committed(leaf.commit.receipt, next(indexes), checkpoint) for leaf in several]
-            for several in group
-        ]
+        return self._log.append(commits)
 
     def checkpoint(self, size: int | None = None) -> Checkpoint:
         """The newest signed root; with ``size`` that over the first so many receipts, signed as it
         was then: Ed25519 signs the same bytes alike.
         """
-        newest = self._checkpoint
+        newest = self._log.checkpoint
         if size is None or size == newest.size:
             return newest
         if not 0 <= size < newest.size:
             raise no_such_size(newest.size)
-        return _signed(self._site_id, size, self._tree.root(size), self._sign)
+        return signed(self._site_id, size, self._tree.root(size), self._sign)
 
     @property
     def stack_version(self) -> int:
@@ -275,7 +186,7 @@ class SqlLedger:
         index = self.receipt(receipt_id)["index"]
         checkpoint = self.checkpoint(size)
         if index >= checkpoint.size:
-            raise no_such_size(self._checkpoint.size)
+            raise no_such_size(self._log.checkpoint.size)
         path = self._tree.inclusion_proof(index, checkpoint.size)
         return InclusionProof(index, self._tree.leaf(index), tuple(path), checkpoint)
 
@@ -286,7 +197,7 @@ class SqlLedger:
             IntegrityViolated: ``ledger-damaged``: receipts and catalog do not account for each
                 other; nothing is given.
         """
-        with self._committing, self._database.reading() as connection:
+        with self._alone, self._database.reading() as connection:
             log = read_log(self._database, connection)
             known = self._database, connection
             granted = apps.faults(*known, self._site_id, self._public_key, log.removed_apps)
@@ -308,7 +219,7 @@ class SqlLedger:
         """
         if size > self._tree.size or self._tree.root(size) != root:
             return None
-        with self._committing, self._database.reading() as connection:
+        with self._alone, self._database.reading() as connection:
             log = read_log(self._database, connection, size)
             found = catalog.faults(self._database, connection, log.claims, size)
             faults = [*log.faults, *found]
@@ -325,7 +236,7 @@ class SqlLedger:
         """The path that shows that the log goes on from the tree with this size and root (RFC 9162,
         2.1.4.1), to its newest checkpoint or that over ``to`` receipts; ``None`` where it does not.
         """
-        now = self._checkpoint.size if to is None else to
+        now = self._log.checkpoint.size if to is None else to
         if size > now or self._tree.root(size) != root:
             return None
         return tuple(self._tree.consistency_proof(size, now))
@@ -334,9 +245,9 @@ class SqlLedger:
         """A copy of the whole ledger as one new file, for a backup; its checkpoint, and the records
         that it names.
         """
-        with self._committing:
+        with self._alone:
             self._database.copy_to(path)
-            checkpoint = self._checkpoint
+            checkpoint = self._log.checkpoint
         copy = Database(path)
         try:
             with copy.reading() as connection:
@@ -357,7 +268,7 @@ class SqlLedger:
 
     def verify(self) -> list[Damage]:
         """Read the whole log and catalog against their hashes and signatures."""
-        with self._committing:
+        with self._alone:
             damages = audit(self._database, self._anchor, self._site_id, self._public_key)
         return damages
 
@@ -381,17 +292,17 @@ class SqlLedger:
         Raises:
             Unavailable: ``ledger-unwritable``: a neighbour, a backup say, still reads.
         """
-        with self._committing:
+        with self._alone:
             self._database.scrub()
 
     def add_app(self, app: App) -> None:
         """Store an app, or ``InputError`` (``app-exists``)."""
-        with self._committing, self._database.writing() as connection:
+        with self._alone, self._database.writing() as connection:
             apps.add(connection, app, self._site_id, self._sign)
 
     def remove_app(self, name: str) -> None:
         """Forget an app, so that its key opens nothing; unknown names are ignored."""
-        with self._committing, self._database.writing() as connection:
+        with self._alone, self._database.writing() as connection:
             apps.remove(connection, name)
 
     def app(self, key_id: str) -> App | None:
@@ -408,45 +319,6 @@ class SqlLedger:
                 apps.read(self._database, connection, self._site_id, self._public_key, key_id)
             )
 
-    def _check_unmoved(self, connection: Connection, last: Checkpoint) -> None:
-        """The database stands where this process left it."""
-        stored = read_checkpoint(self._database, connection, self._site_id)
-        if stored.size < last.size:
-            what = f"it holds {stored.size} receipts, {last.size} were acknowledged."
-            raise self._database.rolled_back(what)
-        if stored != last:
-            raise self._database.damaged("somebody else wrote to it while it was open.")
-
-    def _append(self, connection: Connection, index: int, leaves: Sequence[_Leaf]) -> None:
-        rows = [
-            (at, leaf.commit.receipt.id, leaf.body.decode(), leaf.hash,
-             leaf.commit.receipt.act, str(leaf.commit.receipt.outcome),
-             leaf.commit.receipt.at.isoformat())
-            for at, leaf in enumerate(leaves, index)
-        ]  # fmt: skip
-        try:
-            self._database.insert(connection, _RECEIPT, rows)
-        except IntegrityError:
-            ids = [leaf.commit.receipt.id for leaf in leaves]
-            same = select(RECEIPT.c.leaf).where(RECEIPT.c.id.in_(ids))
-            if len(set(ids)) == len(ids) and not connection.execute(same).first():
-                raise
-            raise InputError(
-                "receipt-exists", "The log has a receipt with this id.", "Give each its own id."
-            ) from None
-
-    def _replace(
-        self, connection: Connection, checkpoint: Checkpoint, leaves: Sequence[_Leaf]
-    ) -> None:
-        signed = (checkpoint.size, checkpoint.root, checkpoint.signature)
-        changes = [leaf.commit.change for leaf in leaves if leaf.commit.change]
-        versions = [item.stack_version for item in changes if item.stack_version is not None]
-        if versions:
-            everything = (*_SIGNED, CHECKPOINT.c.stack_version)
-            self._database.update_only(connection, everything, (*signed, versions[-1]))
-        else:
-            self._database.update_only(connection, _SIGNED, signed)
-
 
 def _existing(where: str | Path, anchor: Path) -> Database:
     database = Database(where)
@@ -459,8 +331,3 @@ def _existing(where: str | Path, anchor: Path) -> Database:
             "Create the site with `memory-fabric site init`.",
         )
     return database
-
-
-def _signed(site_id: str, size: int, root: bytes, sign: Sign) -> Checkpoint:
-    unsigned = Checkpoint(log_origin(site_id), size, root)
-    return Checkpoint(unsigned.origin, size, root, sign(unsigned.body))

@@ -18,7 +18,8 @@ from memory_fabric.core.ledger_ports import APP_REMOVED
 from memory_fabric.core.merkle import EMPTY_ROOT, Tree, leaf_hash
 from memory_fabric.core.receipt import Checkpoint, log_origin
 
-_NEWEST = select(CHECKPOINT.c.size, CHECKPOINT.c.root, CHECKPOINT.c.signature)
+SIGNED = (CHECKPOINT.c.size, CHECKPOINT.c.root, CHECKPOINT.c.signature)
+"""Columns of the newest checkpoint."""
 
 
 @dataclass
@@ -84,11 +85,10 @@ def read_checkpoint(database: Database, connection: Connection, site_id: str) ->
     Raises:
         IntegrityViolated: ``ledger-damaged``: there is not exactly one.
     """
-    found = list(database.rows(connection, _NEWEST))
-    if len(found) != 1:
+    stored = database.only(connection, SIGNED)
+    if stored is None:
         raise database.damaged("its signed checkpoint is missing.")
-    stored = found[0]
-    return Checkpoint(log_origin(site_id), stored.size, stored.root, stored.signature)
+    return Checkpoint(log_origin(site_id), *stored)
 
 
 def load_log(
