@@ -184,6 +184,8 @@ def _backs_up(actor: Actor, scene: Scene) -> None:
 
 def _scrubbed(actor: Actor, scene: Scene) -> None:
     actor.do("scrub")
+    if scene.about_bela <= set(actor.do("listed").values()):
+        return  # the erasure was cut short before it was recorded: nothing was erased
     for file in files_of(scene.home):
         content = file.read_bytes()
         assert not any(blob in content for blob in scene.erased), file

@@ -57,7 +57,7 @@ POINTS = {
         "write keys/keyring.db (last)",
         "unlink keys/keyring.db-journal (last)",
         "link stack/_versions/*.manifest",
-        "fsync stack/_deletions/*",
+        "rename stack/_deletions/*",
     ],
     "forget one": ["fsync ledger.db-wal", "link stack/_versions/*.manifest"],
     "scrub": [
