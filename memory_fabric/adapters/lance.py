@@ -16,8 +16,10 @@ import lance
 from memory_fabric.adapters.lance_compaction import FRAGMENT_ROWS, Compactor, Halt, never
 from memory_fabric.adapters.lance_files import (
     SyncedFiles,
+    check_end,
     damaged_file,
     is_read_error,
+    manifest,
     step_over_torn,
 )
 from memory_fabric.adapters.lance_reading import RecordReader
@@ -83,6 +85,7 @@ class LanceStack:
             if durable is not None:
                 step_over_torn(self._folder, durable)
             self._dataset = self._newest()
+            check_end(manifest(self._folder, self.version))  # Lance minds it only when it writes
             self._learn()
         with self._writing():
             self._files.sync()

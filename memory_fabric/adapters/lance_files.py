@@ -21,6 +21,7 @@ from lance.file import LanceFileReader
 from memory_fabric.adapters.files import sync
 
 _MAGIC = b"LANC"  # how Lance ends data files and manifests
+_LAST = 2**64 - 1
 _FOLDERS = ("data", "_deletions", "_transactions", "_versions")
 _WRITTEN_ONCE = (".lance", ".manifest", ".txn", ".arrow", ".bin")
 _HINT = "latest_version_hint.json"
@@ -164,10 +165,15 @@ def is_read_error(error: BaseException) -> bool:
     )
 
 
+def manifest(table: Path, version: int) -> Path:
+    """The file that says what a version consists of."""
+    return table / "_versions" / f"{_LAST - version}.manifest"
+
+
 def _manifests(table: Path) -> dict[int, Path]:
     """Every version that has a manifest: named 2^64 - 1 - version, so that the newest is first."""
     paths = (table / "_versions").glob("*.manifest")
-    return {2**64 - 1 - int(path.stem): path for path in paths if path.stem.isdigit()}
+    return {_LAST - int(path.stem): path for path in paths if path.stem.isdigit()}
 
 
 def _whole(table: Path, version: int) -> bool:

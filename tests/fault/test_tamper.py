@@ -335,6 +335,13 @@ def test_a_record_this_site_never_sealed_is_named(path: Path) -> None:
     assert f"stack/{bytes(16).hex()}" in reported(path)
 
 
+def test_the_end_of_a_manifest_is_looked_at(path: Path) -> None:
+    """Lance reads a version whose manifest ends otherwise than it should, and cannot write on."""
+    [newest] = (path / "stack" / "memories.lance" / "_versions").glob("*.manifest")
+    newest.write_bytes(newest.read_bytes()[:-1] + b"D")
+    assert reported(path) == [f"stack/memories.lance/_versions/{newest.name}"]
+
+
 def test_a_running_site_serves_no_older_version_of_a_record(path: Path, intact: Intact) -> None:
     """An older version opens with this site's keys, and once it did, with the consent of then."""
     with reopened(path) as home:
