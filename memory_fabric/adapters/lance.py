@@ -70,7 +70,7 @@ class LanceStack:
             )
         self._lock = threading.RLock()
         self._files = SyncedFiles(self._folder)
-        self._records = RecordReader(self._folder)
+        self._records = RecordReader()
         self._commits = 0
         self._small = self._scattered = 0
         self._compactor = Compactor(
@@ -136,9 +136,11 @@ class LanceStack:
             before, replacing = self.version, bool(self._records.addresses(list(by_rid)))
             with self._writing():
                 if replacing:
-                    merge = self._dataset.merge_insert("rid")
+                    dataset = self._newest()  # a view that somebody may be reading stays
+                    merge = dataset.merge_insert("rid")
                     merge = merge.when_matched_update_all().when_not_matched_insert_all()
                     merge.execute(to_columns(records))
+                    self._dataset = dataset
                 else:
                     rows = to_columns(records)
                     self._dataset = lance.write_dataset(rows, self._dataset, mode="append")
@@ -157,8 +159,10 @@ class LanceStack:
             if not known:
                 return self.version
             with self._writing():
+                dataset = self._newest()
                 # The addresses spare looking through all ids; the ids make sure of them.
-                self._dataset.delete(f"{_at(known.values())} AND {_where(known)}")
+                dataset.delete(f"{_at(known.values())} AND {_where(known)}")
+                self._dataset = dataset
             self._records.forget(list(known))
             return self._committed(durable=False)
 

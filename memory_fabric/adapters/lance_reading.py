@@ -1,24 +1,16 @@
-"""Reading single records of a Lance table fast: straight from its data files, without a query."""
+"""Reading single records of a Lance table fast: by where they lie, without a query."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 
 import lance
 import numpy as np
-from lance.file import LanceFileReader, ReaderResults
 
 from memory_fabric.adapters.lance_files import is_read_error
 from memory_fabric.adapters.lance_rows import NOWHERE, RowIndex, Rows, as_rids
 from memory_fabric.core.records import RID_BYTES, SealedRecord
 
-OPEN_FILES = 256
-"""Data files kept open at most."""
-_AT_ONCE = 16
-"""So many files are asked before the first answer is waited for."""
 _FRAGMENT = 2**32
 """An address is the fragment's number times this, plus the row's number in its file."""
 
@@ -26,22 +18,17 @@ _FRAGMENT = 2**32
 class RecordReader:
     """Knows where every record of a table lies, and reads records from there.
 
-    A data file never changes once written, so a row is read from its fragment's file by its
-    number. Only the blob is read: rid, version and epoch are known, and the blob's seal is bound
+    A data file never changes once written, so a row is read from its fragment by its number there.
+    Only the blob is read: rid, version and epoch are known, and the blob's seal is bound
     to all three, so that another row in its place does not open.
 
     One thread changes what it knows at a time; any may read meanwhile.
-
-    Args:
-        table: the table's folder.
     """
 
-    def __init__(self, table: Path) -> None:
-        self._table = table
+    def __init__(self) -> None:
         self._index = RowIndex()
-        self._files: dict[int, str] = {}
-        self._open: dict[int, LanceFileReader] = {}
-        self._opening = threading.Lock()
+        self._fragments: set[int] = set()
+        self._dataset: lance.LanceDataset | None = None
 
     def __len__(self) -> int:
         """Records known."""
@@ -66,18 +53,16 @@ class RecordReader:
         """Take in fragments that are new among all of a dataset's, and let go of those gone.
 
         Args:
+            dataset: nobody changes this view of the table from now on.
             added: what the new fragments hold, in this order; where it is not known, they are
                 read.
         """
-        new = [fragment for fragment in fragments if fragment.fragment_id not in self._files]
-        # A reader on its way must find the file of every address: names first, then rows.
-        self._files |= {fragment.fragment_id: fragment.data_files()[0].path for fragment in new}
+        present = {fragment.fragment_id for fragment in fragments}
+        new = [part for part in fragments if part.fragment_id not in self._fragments]
+        # A reader on its way must find the file of every address: dataset first, then rows.
+        self._dataset, self._fragments = dataset, present
         if new:
             self._index.put(_rows_added(new, added) if added else _rows_of(dataset, new))
-        with self._opening:
-            for gone in self._files.keys() - {fragment.fragment_id for fragment in fragments}:
-                del self._files[gone]
-                self._open.pop(gone, None)
 
     def forget(self, rids: Sequence[bytes]) -> None:
         """Removed records are no longer found; unknown ids are ignored."""
@@ -87,60 +72,36 @@ class RecordReader:
         """The records with these ids, in this order; unknown ones are left out.
 
         Raises:
-            OSError: names the file that could not be read.
+            OSError: one of them could not be read, or a change of the table took it away.
         """
         wanted = list(dict.fromkeys(rids))
         rows = self._index.find(wanted)
-        columns = (rows.address.tolist(), rows.version.tolist(), rows.epoch.tolist())
-        by_fragment: dict[int, dict[int, tuple[bytes, int, int]]] = {}
-        for rid, address, version, epoch in zip(wanted, *columns, strict=True):
-            if address != NOWHERE:
-                fragment, number = divmod(address, _FRAGMENT)
-                by_fragment.setdefault(fragment, {})[number] = (rid, version, epoch)
-        records: dict[bytes, SealedRecord] = {}
-        fragments = list(by_fragment)
-        for start in range(0, len(fragments), _AT_ONCE):
-            some = fragments[start : start + _AT_ONCE]
-            answers = [self._ask(fragment, sorted(by_fragment[fragment])) for fragment in some]
-            for fragment, answer in zip(some, answers, strict=True):
-                found = by_fragment[fragment]
-                for number, blob in zip(sorted(found), self._blobs(fragment, answer), strict=True):
-                    record = SealedRecord(*found[number], blob)
-                    records[record.rid] = record
+        there = np.flatnonzero(rows.address != NOWHERE)
+        there = there[np.argsort(rows.address[there])]
+        blobs = self._blobs(rows.address[there].tolist())
+        versions, epochs = rows.version.tolist(), rows.epoch.tolist()
+        records = {
+            wanted[at]: SealedRecord(wanted[at], versions[at], epochs[at], blob)
+            for at, blob in zip(there.tolist(), blobs, strict=True)
+        }
         return [records[rid] for rid in rids if rid in records]
 
-    def _ask(self, fragment: int, numbers: list[int]) -> ReaderResults:
-        """Begin to read some rows of a fragment's file, whose numbers ascend."""
-        with self._naming(fragment) as name:
-            # One thread at a time asks a reader: it is taken out, and put back as the newest.
-            reader = self._open.pop(fragment, None) or LanceFileReader(
-                str(self._table / "data" / name), columns=["blob"]
-            )
-            answer = reader.take_rows(numbers)
-        with self._opening:
-            if fragment in self._files:
-                self._open[fragment] = reader
-            while len(self._open) > OPEN_FILES:
-                del self._open[next(iter(self._open))]
-        return answer
-
-    def _blobs(self, fragment: int, answer: ReaderResults) -> list[bytes]:
-        with self._naming(fragment):
-            blobs: list[bytes] = answer.to_table()["blob"].to_pylist()
-        return blobs
-
-    @contextmanager
-    def _naming(self, fragment: int) -> Iterator[str]:
-        """The name of a fragment's file, which stands in the error if it cannot be read."""
-        name = self._files.get(fragment)
-        if name is None:
-            raise OSError(f"fragment {fragment} is gone")
+    def _blobs(self, addresses: list[int]) -> list[bytes]:
+        """The blobs at these addresses, which ascend."""
+        dataset = self._dataset
+        if not addresses or dataset is None:
+            return []
         try:
-            yield name
+            # Lance calls this unstable; what is public takes rows by their rank, counts them anew
+            # after each removal, or ends the process over a damaged file.
+            blobs: list[bytes] = dataset._take_rows(addresses, ["blob"])["blob"].to_pylist()
         except BaseException as error:
             if not is_read_error(error):
                 raise
-            raise OSError(f"data/{name} could not be read: {error}") from None
+            raise OSError(f"records could not be read: {error}") from None
+        if len(blobs) != len(addresses):
+            raise OSError("a record is gone")
+        return blobs
 
 
 def _rows_of(dataset: lance.LanceDataset, fragments: list[lance.LanceFragment]) -> Rows:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from memory_fabric.adapters import lance_reading
 from memory_fabric.adapters.lance import TIDY_EVERY, LanceStack
 from memory_fabric.core.errors import HomeError, IntegrityViolated, Unavailable
 from memory_fabric.core.ports import Stack
@@ -341,20 +340,6 @@ class TestOnDisk:
         assert len(new) >= 3
         assert {str(path) for path in new} <= synced
         assert {str(path.parent) for path in new} <= synced
-
-    def test_reads_from_more_files_than_it_keeps_open(
-        self, home: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(lance_reading, "OPEN_FILES", 3)
-        stack = LanceStack.create(home)
-        batches = [[a_record() for _ in range(50)] for _ in range(6)]
-        for batch in batches:
-            stack.write(batch)
-        records = [batch[number] for number, batch in enumerate(batches)]
-        for _ in range(2):
-            assert stack.fetch([record.rid for record in records]) == records
-        data = str(home / "memories.lance" / "data")
-        eventually(lambda: sum(name.startswith(data) for name in held_open()) <= 3)
 
     def test_no_file_stays_open_that_compaction_took_away(self, home: Path) -> None:
         stack = LanceStack.create(home)
