@@ -27,6 +27,9 @@ PEERS  := $(VENV)/.peers
 # Of Debian. Tests say clearly what they skip where one is missing.
 SYSTEM_PACKAGES := chromium e2fsprogs mount softhsm2
 
+# Files of tests side by side, a process for each core: ARGS="-n 0" runs them in one.
+AT_ONCE := -n auto --maxprocesses 4 --dist loadfile
+
 # Where sites look for exported models.
 MODELS ?= $(or $(MEMORY_FABRIC_MODELS),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/memory-fabric/models)
 
@@ -49,10 +52,10 @@ finetune: $(TRAIN) ## four sites train one model, and the rules keep one update 
 	@$(BIN)/python examples/finetune.py --seeds $(SEEDS) $(ARGS)
 
 test: $(DEV) browser ## the tests, without the slow ones
-	@$(BIN)/python -m pytest -m 'not slow' $(ARGS)
+	@$(BIN)/python -m pytest -m 'not slow' $(AT_ONCE) $(ARGS)
 
 test-all: $(DEV) browser ## all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest $(AT_ONCE) $(ARGS)
 
 # What the console is tried in; without it those tests say that they were skipped.
 browser:
