@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rich.console import Console, RenderableType
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
@@ -66,6 +67,15 @@ class Output:
         for row in rows:
             table.add_row(*(Text("" if cell is None else harmless(str(cell))) for cell in row))
         self._out.print(table)
+
+    def paragraph(self, heading: str, *lines: str) -> None:
+        """A heading, and lines that stay indented where they are broken."""
+        self.say(heading)
+        for line in lines:
+            if self._out.is_terminal:
+                self.show(Padding(Text(harmless(line)), (0, 0, 0, 2), expand=False))
+            else:
+                self.say(f"  {line}")
 
     def show(self, *what: RenderableType) -> None:
         """Whatever rich can print, for people."""

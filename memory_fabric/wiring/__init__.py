@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from memory_fabric.adapters.package_file import PackageWriter as PackageWriter
     from memory_fabric.adapters.package_file import read_packages as read_packages
     from memory_fabric.adapters.prover.compare import Change as Change
+    from memory_fabric.adapters.prover.examples import Example as Example
     from memory_fabric.adapters.row_files import RowFile as RowFile
     from memory_fabric.adapters.rows import Row as Row
     from memory_fabric.adapters.rows import count_rows as count_rows
@@ -56,6 +57,7 @@ _PARTS = {
     "adapters.mem0": ("DEFAULT_STORE", "count_mem0", "mem0_rows"),
     "adapters.package_file": ("PackageWriter", "read_packages"),
     "adapters.prover.compare": ("Change",),
+    "adapters.prover.examples": ("Example",),
     "adapters.row_files": ("RowFile",),
     "adapters.rows": ("Row", "count_rows", "read_rows"),
     "adapters.training": ("TINY_MODEL", "WorkerTrainer"),

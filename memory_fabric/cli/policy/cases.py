@@ -56,16 +56,13 @@ def run_cases(
         )
     else:
         if report.failures:
-            rows = [
-                (
-                    f"{result.case.file}:{result.case.line}", result.case.name,
-                    _answer(result.case.answer, result.case.rules),
-                    _answer(result.answer, result.rules, result.errors),
-                )
-                for result in report.failures
-            ]  # fmt: skip
-            titles = ("where", "case", "expected", "the rules say")
-            run.output.table("Cases that come out otherwise", titles, rows)
+            run.output.say(f"Cases that come out otherwise: {len(report.failures)}", "bold")
+        for result in report.failures:
+            run.output.paragraph(
+                f"{result.case.file}:{result.case.line} {result.case.name}",
+                f"Expected: {_answer(result.case.answer, result.case.rules)}",
+                f"The rules say: {_answer(result.answer, result.rules, result.errors)}",
+            )
         if coverage:
             shown = [
                 (one.rule, "permit" if one.permits else "forbid", one.named, one.applied,

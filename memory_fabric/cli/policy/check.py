@@ -27,8 +27,9 @@ def check(context: typer.Context, directory: Directory = None) -> None:
             ("What to think about", [found for found in findings if found not in errors]),
         ):
             if shown:
-                rows = [(f.place, f.rule, f.message, f.fix) for f in shown]
-                run.output.table(title, ("where", "rule", "what", "what to do"), rows)
+                run.output.say(f"{title}: {len(shown)}", "bold")
+            for one in shown:
+                run.output.paragraph(f"{one.place} {one.rule}".strip(), f"{one.message} {one.fix}")
         if not errors:
             run.output.say("The bundle is sound: it parses, validates and passes every check.")
     if errors:
