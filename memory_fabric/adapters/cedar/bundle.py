@@ -41,6 +41,11 @@ class Bundle:
         return {path: self.files[path] for path in sorted(self.files) if path.startswith(folder)}
 
 
+def belongs(name: str) -> bool:
+    """Whether a file of this name, a path with slashes, has a place in a bundle."""
+    return _KNOWN.fullmatch(name) is not None
+
+
 def read_bundle(directory: Path) -> Bundle:
     """Read a bundle directory, whole.
 
@@ -75,7 +80,7 @@ def _read(path: Path, name: str) -> str:
     def wrong(message: str, fix: str) -> BundleError:
         return BundleError(Finding(name, 0, "", message, fix))
 
-    if path.is_symlink() or not path.is_file() or not _KNOWN.fullmatch(name):
+    if path.is_symlink() or not path.is_file() or not belongs(name):
         raise wrong("This file has no place in a bundle.", "Rename it, or take it out.")
     try:
         with path.open("rb") as file:
