@@ -108,15 +108,12 @@ def status(context: typer.Context) -> None:
         ("label classes", told["classes"]),
         ("embedder", f"{told['embedder']['name']}, {told['embedder']['dim']} numbers"),
         ("receipts", told["receipts"]),
-        (
-            "rules",
-            f"{bundle['digest'][:16]} " + ("in force" if bundle["crossing"] else "NOTHING CROSSES"),
-        ),
+        ("rules", f"{bundle['digest'][:16]} {_signed(bundle['mandate'])}"),
         ("grid", ", ".join(f"{item['site']} ({item['region']})" for item in told["sites"])),
         ("apps", ", ".join(told["apps"]) or "none"),
     ]
     if bundle["problem"]:
-        rows.append(("problem", bundle["problem"]))
+        rows.append(("NOTHING CROSSES", bundle["problem"]))
     snapshot = told["snapshot"]
     if snapshot["refused"]:
         rows.append(("snapshot", f"not opened by: {snapshot['refused']}; written anew when due"))
@@ -130,6 +127,16 @@ def status(context: typer.Context) -> None:
             rows.append(("upkeep", f"{job['job']} is due"))
     rows += [("warning", warning) for warning in told["warnings"]]
     run.output.table("Status", ("", ""), rows)
+
+
+def _signed(mandate: dict[str, Any] | None) -> str:
+    """By whose authority rules are in force, and until when."""
+    if mandate is None:
+        return "signed by nobody"
+    if mandate["self_signed"]:
+        return "self-signed: no officers sign for this site"
+    signers = " and ".join(mandate["signers"])
+    return f"version {mandate['version']}, signed by {signers}, until {mandate['expires'][:10]}"
 
 
 def _memory(search: dict[str, Any]) -> str:

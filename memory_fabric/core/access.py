@@ -207,6 +207,13 @@ BUNDLE_UNUSABLE = Rule(
     "While the policy bundle is invalid nothing crosses",
     "Fail closed: home use goes on under the last validated rules",
 )
+RULES_EXPIRED = Rule(
+    "rules-expired",
+    "While the signatures on the rules are out of date nothing crosses",
+    "Fail closed: who may have withdrawn a rule must be heard; home use goes on",
+)
+BUILT_IN = (NOTHING_PERMITS, UNDECIDABLE, FORM_NOT_AVAILABLE, BUNDLE_UNUSABLE, RULES_EXPIRED)
+"""What the program itself refuses by, whatever a bundle says."""
 
 
 @dataclass(frozen=True)

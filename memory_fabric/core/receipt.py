@@ -43,6 +43,8 @@ class Receipt:
             attributes, plans, scope. Enough to ask policy again.
         decisions: per label class: form, plan, rule ids.
         bundle: digest of the policy bundle it was decided under.
+        mandate: by whose authority the rules were in force: version and signers, or
+            ``self_signed``; empty where nobody's was believed.
         roster: digest of the roster.
         records_root: Merkle root over the sealed records that this act wrote or removed, if any.
         facts: further facts, such as a remote site's receipt.
@@ -59,6 +61,7 @@ class Receipt:
     roster: str
     records_root: str | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    mandate: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """JSON-ready and canonical."""
@@ -71,6 +74,7 @@ class Receipt:
             "request": dict(self.request),
             "decisions": [dict(decision) for decision in self.decisions],
             "bundle": self.bundle,
+            "mandate": dict(self.mandate),
             "roster": self.roster,
             "records_root": self.records_root,
             "facts": dict(self.facts),

@@ -159,12 +159,12 @@ def _ending(row: LeasedRow) -> LeaseState:
 def _granted(node: Node, lease: Lease) -> bool:
     """Whether the rules in force still let the class go there in this form.
 
-    While the installed bundle is unusable nothing crosses, and nothing is concluded from it.
+    While the rules are unusable or out of date nothing crosses, and nothing is concluded from it.
     """
     destination = node.roster.sites.get(lease.destination)
     if destination is None:
         return False
-    if node.gate.rulebook.crossing is None:
+    if node.gate.rulebook.closed(node.clock.now()):
         return True
     asker = Requester("site", lease.tenant, Role.OPERATOR)
     state = ClassState(lease.label_class)

@@ -215,6 +215,7 @@ class Node:
         leases: Sequence[Lease] = (),
     ) -> Commit:
         """An act's receipt and all that it accounts for, ready to be committed."""
+        rules = self.gate.rulebook
         receipt = Receipt(
             id=secrets.token_hex(12),
             at=self.clock.now(),
@@ -230,7 +231,8 @@ class Node:
                 **request,
             },
             decisions=decisions,
-            bundle=self.gate.rulebook.digest,
+            bundle=rules.digest,
+            mandate=rules.mandate.to_json() if rules.mandate else {},
             roster=self.roster.digest,
             records_root=change.root if change else None,
             facts={**(facts or {}), **({"leases": lease_digests(leases)} if leases else {})},

@@ -40,6 +40,7 @@ class Terms:
         index: of that receipt.
         bundle: digest of the rules.
         crossing: whether they were in force for what crosses.
+        rules_end: until when, where that was said.
         roster, plans, forms: as they stood.
         classes: the declared ones, by their key.
     """
@@ -47,6 +48,7 @@ class Terms:
     index: int
     bundle: str
     crossing: bool
+    rules_end: datetime | None
     roster: Roster
     plans: Mapping[Form, Plan]
     forms: frozenset[Form]
@@ -61,6 +63,7 @@ class Terms:
             index=receipt["index"],
             bundle=told["bundle"],
             crossing=told["crossing"],
+            rules_end=datetime.fromisoformat(end) if (end := told.get("rules_end")) else None,
             roster=Roster.from_json(told["roster"]),
             plans={Form(name): Plan(**numbers) for name, numbers in told["plans"].items()},
             forms=frozenset(Form(name) for name in told.get("forms", BUILDABLE)),
@@ -198,7 +201,8 @@ class Replay:
         key = terms.index, crossing
         if key not in self._gates:
             then = _Then(recorded.now)
-            book = Rulebook(self._engine, self._engine if crossing else None)
+            ends = None if self._always else terms.rules_end
+            book = Rulebook(self._engine, self._engine if crossing else None, expires=ends)
             gate = Gate(book, terms.roster, terms.plans, terms.forms, then, Mint())
             self._gates[key] = gate, then
         gate, then = self._gates[key]

@@ -19,9 +19,11 @@ ITSELF = Requester("site", "", Role.OPERATOR)
 
 def record_terms(node: Node) -> None:
     """Write the terms in force into the log, where they are not what the log says already."""
+    expires = node.gate.rulebook.expires
     terms = {
         "bundle": node.gate.rulebook.digest,
         "crossing": node.gate.rulebook.crossing is not None,
+        "rules_end": expires.isoformat() if expires else None,
         "roster": node.roster.to_json(),
         "plans": plans_json(node),
         "forms": sorted(BUILDABLE),

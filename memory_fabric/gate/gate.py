@@ -18,6 +18,7 @@ from memory_fabric.core.access import (
     FORM_NOT_AVAILABLE,
     LADDER,
     NOTHING_PERMITS,
+    RULES_EXPIRED,
     UNDECIDABLE,
     Act,
     Decision,
@@ -33,6 +34,7 @@ from memory_fabric.core.access import (
 )
 from memory_fabric.core.errors import Denied
 from memory_fabric.core.labels import ClassState
+from memory_fabric.core.mandate import Mandate
 from memory_fabric.core.places import Region, Roster, Site
 from memory_fabric.core.ports import Clock, PolicyEngine
 from memory_fabric.gate.decisions import Decisions
@@ -52,16 +54,26 @@ class Rulebook:
         home: the last bundle that validated; it governs what stays at the site.
         crossing: the same, or ``None`` while the installed bundle is invalid: nothing crosses.
         problem: why nothing crosses, for people.
+        mandate: by whose authority; ``None`` where nobody has to give it, or nobody's is believed.
+        expires: from then on nothing crosses either.
     """
 
     home: PolicyEngine
     crossing: PolicyEngine | None
     problem: str = ""
+    mandate: Mandate | None = None
+    expires: datetime | None = None
 
     @property
     def digest(self) -> str:
         """Name of the bundle in receipts."""
         return self.home.digest
+
+    def closed(self, now: datetime) -> Rule | None:
+        """The rule by which nothing crosses at all, where that is so."""
+        if self.crossing is None:
+            return BUNDLE_UNUSABLE
+        return RULES_EXPIRED if self.expires and self.expires <= now else None
 
 
 @dataclass(frozen=True)
@@ -152,11 +164,12 @@ class Gate:
 
         A set that was decided on before is looked up whole, at once where it is the same object.
         """
-        engine = self.rulebook.crossing if ask.crosses else self.rulebook.home
+        rules, now = self.rulebook, self._clock.now()
+        engine = rules.crossing if ask.crosses else rules.home
         wanted = frozenset(states)
-        if engine is None:
-            return Decisions(dict.fromkeys(wanted, _denied(BUNDLE_UNUSABLE)), self._clock.now())
-        now = self._clock.now()
+        closed = rules.closed(now) if ask.crosses else None
+        if closed or engine is None:
+            return Decisions(dict.fromkeys(wanted, _denied(closed or BUNDLE_UNUSABLE)), now)
         common = self._key(engine, ask)
         held = self._sets.get((common, wanted))
         if held and _still_true(held[0], held[1].changes_at, now):
@@ -192,6 +205,7 @@ class Gate:
                 missing.append(state)
         if missing:
             ends = [
+                self.rulebook.expires if ask.crosses else None,
                 engine.changes_at(now),
                 ask.destination.changes_at(now),
                 ask.origin.changes_at(now),
@@ -211,12 +225,15 @@ class Gate:
         """The rules that came closest to permitting what was refused, in a form that this site can
         produce. For people: it decides nothing.
         """
-        engine = self.rulebook.crossing if ask.crosses else self.rulebook.home
+        rules, now = self.rulebook, self._clock.now()
+        engine = rules.crossing if ask.crosses else rules.home
+        if ask.crosses and rules.closed(now):
+            return []
         rungs = [form for form in LADDER if form in self.available] if ask.act.has_forms else [None]
         questions = [
             ask.question(state, form, self.plans[form] if form else Plan()) for form in rungs
         ]
-        return engine.closest(questions, self._clock.now()) if engine else []
+        return engine.closest(questions, now) if engine else []
 
     def permit(self, ask: Ask, decisions: Decisions, subject: str | None) -> Permit:
         """A permit over the allowed ones among the decisions; it may cover none of them."""

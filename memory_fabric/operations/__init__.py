@@ -59,6 +59,7 @@ from memory_fabric.operations.receipts import (
     receipts_tally,
     receipts_verify,
 )
+from memory_fabric.operations.rules import policy_install
 from memory_fabric.operations.shapes import Json
 from memory_fabric.operations.site import (
     app_add,
@@ -146,6 +147,7 @@ __all__ = [
     "page",
     "policy_flows",
     "policy_impact",
+    "policy_install",
     "policy_matrix",
     "policy_rule",
     "policy_rules",
@@ -180,6 +182,7 @@ OPERATIONS: Mapping[str, Operation] = {
         backup_create, backup_check,
         keys_status, keys_rotate, keys_escrow,
         policy_rules, policy_rule, policy_words, policy_flows, policy_matrix, expiring,
+        policy_install,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
@@ -194,6 +197,7 @@ OPERATORS_ONLY = frozenset(
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
         backup_create, backup_check,
         keys_status, keys_rotate, keys_escrow,
+        policy_install,
     )
 )  # fmt: skip
 """Operations that change or read the site itself; no API key of another role runs them."""

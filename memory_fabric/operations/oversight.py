@@ -6,15 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from memory_fabric.core.access import (
-    BUNDLE_UNUSABLE,
-    FORM_NOT_AVAILABLE,
-    NOTHING_PERMITS,
-    UNDECIDABLE,
-    Act,
-    Requester,
-    Role,
-)
+from memory_fabric.core.access import BUILT_IN, Act, Requester, Role
 from memory_fabric.core.errors import NotFound, NotGranted
 from memory_fabric.core.places import Site
 from memory_fabric.flows import matrix
@@ -24,10 +16,7 @@ from memory_fabric.operations.shapes import Json
 from memory_fabric.wiring import Home
 from memory_fabric.wiring.written import WrittenRule
 
-_BUILT_IN = {
-    rule.id: rule for rule in (NOTHING_PERMITS, UNDECIDABLE, FORM_NOT_AVAILABLE, BUNDLE_UNUSABLE)
-}
-"""What the program itself refuses by, whatever a bundle says."""
+_BUILT_IN = {rule.id: rule for rule in BUILT_IN}
 
 
 def policy_rules(home: Home, requester: Requester) -> Json:

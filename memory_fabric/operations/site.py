@@ -23,6 +23,7 @@ from memory_fabric.flows import (
 from memory_fabric.flows.leases import sweep
 from memory_fabric.flows.upkeep import State
 from memory_fabric.operations.receipts import kept
+from memory_fabric.operations.rules import rules_damage, rules_json
 from memory_fabric.operations.shapes import Json, one_of, sole_purpose
 from memory_fabric.wiring import GRID_OPERATIONS, Home
 
@@ -110,11 +111,7 @@ def status(home: Home, requester: Requester) -> Json:
         },
         "embedder": {"name": home.embedder_name, "id": node.embedder.id, "dim": node.embedder.dim},
         "receipts": checkpoint.size,
-        "bundle": {
-            "digest": node.gate.rulebook.digest,
-            "crossing": node.gate.rulebook.crossing is not None,
-            "problem": node.gate.rulebook.problem or None,
-        },
+        "bundle": rules_json(home),
         "sites": [
             {"site": site.site_id, "region": str(site.region), "tenants": sorted(site.tenants)}
             for site in node.roster
@@ -156,7 +153,8 @@ def verify_site(
         "receipts": found.receipts,
         "unacknowledged": found.unacknowledged,
         "damaged": [
-            {"file": item.file, "what": item.what} for item in (*elsewhere, *found.damages)
+            *({"file": item.file, "what": item.what} for item in (*elsewhere, *found.damages)),
+            *rules_damage(home),
         ],
     }
 

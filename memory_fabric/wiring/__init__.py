@@ -6,8 +6,8 @@ roster.json     the sites of the grid, signed by the grid key
 keys/           root.key, keyring.db (wrapped keys), ledger.checkpoint (anchor of the log)
 stack/          the sealed LanceDB table
 ledger.db       catalog, receipts, apps
-bundle/         policies/ (installed), validated/ (the last that passed every check),
-                history/ (all that were in force, by digest)
+bundle/         policies/ (installed), trust/ (its TUF metadata: who signed it), validated/ (the
+                last that passed every check), history/ (all that were in force, by digest)
 runs/           checkpoints of fine-tuning runs, sealed to the site itself
 run/            lock and local socket
 """
@@ -50,6 +50,13 @@ if TYPE_CHECKING:
     from memory_fabric.wiring.proofs import check_policies as check_policies
     from memory_fabric.wiring.proofs import compare_policies as compare_policies
     from memory_fabric.wiring.proofs import prove_policies as prove_policies
+    from memory_fabric.wiring.publishing import begin_publication as begin_publication
+    from memory_fabric.wiring.publishing import change_officers as change_officers
+    from memory_fabric.wiring.publishing import make_key as make_key
+    from memory_fabric.wiring.publishing import publication_state as publication_state
+    from memory_fabric.wiring.publishing import publish as publish
+    from memory_fabric.wiring.publishing import sign_officers as sign_officers
+    from memory_fabric.wiring.publishing import sign_rules as sign_rules
     from memory_fabric.wiring.restore import restore_home as restore_home
     from memory_fabric.wiring.served import reach as reach
 
@@ -77,6 +84,10 @@ _PARTS = {
         "test_policies",
     ),
     "wiring.proofs": ("check_policies", "compare_policies", "prove_policies"),
+    "wiring.publishing": (
+        "begin_publication", "change_officers", "make_key", "publication_state", "publish",
+        "sign_officers", "sign_rules",
+    ),
     "wiring.restore": ("restore_home",),
     "wiring.served": ("reach",),
 }  # fmt: skip

@@ -18,7 +18,7 @@ from memory_fabric.core.records import Damage
 from memory_fabric.flows.snapshot import check
 from memory_fabric.vault.identity import SIGNING_SECRET, Signer
 from memory_fabric.vault.keyring import Keyring
-from memory_fabric.wiring.home import accepted_grid_key
+from memory_fabric.wiring.grid import accepted_grid_key
 from memory_fabric.wiring.paths import Paths
 
 

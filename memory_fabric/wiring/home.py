@@ -6,11 +6,12 @@ import resource
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from memory_fabric.adapters.clock import SystemClock
+from memory_fabric.adapters.clock import SteadyClock, SystemClock
 from memory_fabric.adapters.embedders import embedder_by_id
 from memory_fabric.adapters.files import refuse_other, replace_file, supersede
 from memory_fabric.adapters.generators import choose
@@ -22,16 +23,16 @@ from memory_fabric.adapters.lock import HomeLock
 from memory_fabric.adapters.packing import ArrowPacking
 from memory_fabric.adapters.redactor import PatternRedactor
 from memory_fabric.adapters.rootkeys import ProvidedRootKeys, nobody_to_ask
-from memory_fabric.adapters.roster import RosterFile
 from memory_fabric.adapters.runs import SealedRuns
 from memory_fabric.adapters.search import Ceiling, MemorySearchCopy
 from memory_fabric.adapters.snapshot_files import SnapshotFiles
 from memory_fabric.adapters.training import DEFAULT_MODEL, WorkerTrainer
 from memory_fabric.adapters.witnessed import WitnessedFile
-from memory_fabric.config import Settings, load_settings, with_classes, with_training
+from memory_fabric.config import load_settings, with_classes, with_training
 from memory_fabric.core.access import BUILDABLE, Requester
-from memory_fabric.core.errors import EmbedderMismatch, HomeError, InputError
+from memory_fabric.core.errors import EmbedderMismatch
 from memory_fabric.core.labels import LabelClass
+from memory_fabric.core.mandate import Mandate
 from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import Clock
@@ -43,11 +44,11 @@ from memory_fabric.flows.rotate import Rotated, rotate_keys
 from memory_fabric.flows.scrub import SCRUBBING
 from memory_fabric.flows.snapshot import RENEW
 from memory_fabric.flows.terms import record_terms
-from memory_fabric.flows.upkeep import TIDY, Upkeep
+from memory_fabric.flows.upkeep import TIDY, Job, Upkeep
 from memory_fabric.flows.warm import warm
 from memory_fabric.flows.witness import WITNESS
 from memory_fabric.gate.duties import Duties
-from memory_fabric.gate.gate import Gate
+from memory_fabric.gate.gate import Gate, Rulebook
 from memory_fabric.gate.permits import Mint
 from memory_fabric.vault.escrow import MAGIC
 from memory_fabric.vault.identity import (
@@ -63,10 +64,11 @@ from memory_fabric.vault.packages import Packages
 from memory_fabric.vault.vault import Vault
 from memory_fabric.wiring.bundles import BundleHistory
 from memory_fabric.wiring.candidates import Candidates
-from memory_fabric.wiring.create import ACCEPTED_GRID, GRID_SECRET, site_card
+from memory_fabric.wiring.create import site_card
+from memory_fabric.wiring.grid import GridRoster
 from memory_fabric.wiring.paths import Paths, model_directory
 from memory_fabric.wiring.peers import Neighbours, link_homes
-from memory_fabric.wiring.policies import load_rulebook
+from memory_fabric.wiring.rules import InstalledRules, believed
 from memory_fabric.wiring.written import Written, read_written
 
 LOCK_WAIT = 10.0
@@ -74,6 +76,8 @@ LOCK_WAIT = 10.0
 
 PEER_WAIT = 5.0
 """Seconds to wait for a neighbour's home that another process has open."""
+
+_SLOW = timedelta(minutes=1)
 
 Progress = Callable[[int, int], None]
 
@@ -83,6 +87,7 @@ class Home:
 
     Attributes:
         path: where it lies.
+        grid: the roster that it knows, as it is signed.
         node: the running site.
         embedder_name: of the model that its vectors come from.
         loaded: what opening found; ``None`` where only ``site verify`` reads it.
@@ -104,6 +109,7 @@ class Home:
         trainer: Trainer | None = None,
         ask: Callable[[str], str] = nobody_to_ask,
     ) -> None:
+        clock = self._clock = SteadyClock(clock)
         self.path = paths.root
         self.progress = progress
         self.served = False
@@ -118,11 +124,18 @@ class Home:
         keyring = Keyring.open(self._store, self._roots, settings.site_id, clock)
         signer = Signer(keyring.secret(SIGNING_SECRET))
         self.sign = signer.sign
-        roster = self._own_roster(settings, keyring, signer)
+        self.grid = GridRoster(paths, keyring)
+        roster = self.grid.load(settings, signer.public)
+        self._ledger = SqlLedger.open(
+            paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor
+        )
+        for newest in self._ledger.receipts(None, 1):
+            self._clock.seen(datetime.fromisoformat(newest["at"]))
+        self._rules = InstalledRules(paths, keyring)
+        rulebook = self._rules.load(clock.now())
         me = roster[settings.site_id]
         embedder = _embedder(me, embedder)
         self.embedder_name = embedder.name
-        rulebook = load_rulebook(paths)
         self.bundles = BundleHistory(paths.history)
         self.bundles.keep(paths.validated, rulebook.digest)
         self._worker = WorkerTrainer(settings.training_model or DEFAULT_MODEL, model_directory())
@@ -131,9 +144,6 @@ class Home:
         self.candidates = Candidates(paths.candidates)
         mint = Mint()
         gate = Gate(rulebook, roster, settings.plans, BUILDABLE, clock, mint)
-        self._ledger = SqlLedger.open(
-            paths.ledger, settings.site_id, signer.sign, signer.public, paths.anchor
-        )
         self._neighbours = Neighbours(_open_peer, _open_unloaded)
         unsealer = Unsealer(keyring.secret(SEALING_SECRET))
         ceiling = Ceiling(settings.search.memory_limit_mb)
@@ -175,7 +185,8 @@ class Home:
             check_region=check_region,
             generator=self._generator,
         )
-        self.upkeep = Upkeep(self.node, [SCRUBBING, TIDY, RENEW, WITNESS])
+        signing = Job("sign its own rules", self._rules_ending, self._renew_rules)
+        self.upkeep = Upkeep(self.node, [SCRUBBING, TIDY, RENEW, WITNESS, signing])
 
     def __enter__(self) -> Home:
         return self
@@ -236,6 +247,10 @@ class Home:
         me = self.node.me
         if site_card(self.node.settings, me.embedder, me, self.path.resolve()) != me:
             found.append("site.toml says other than the roster: have this site linked once more.")
+        mandate, now = self.node.gate.rulebook.mandate, self._clock.now()
+        found += mandate.warnings(now) if mandate else []
+        if self._clock.behind > _SLOW:
+            found.append("The system's clock is behind the newest receipt; set it right.")
         escrow = escrow_state(self.node.keyring)
         if escrow.word == "stale":
             found.append(escrow.advice)
@@ -295,56 +310,52 @@ class Home:
 
     # --- the roster --------------------------------------------------------------------------
 
-    def roster_document(self) -> str:
-        """The signed roster, as text."""
-        return self._paths.roster.read_text("utf-8")
-
-    @property
-    def grid_key(self) -> bytes:
-        """The public key that this site accepts rosters from."""
-        return accepted_grid_key(self.node.keyring)
-
-    @property
-    def signs_roster(self) -> bool:
-        """Whether this site holds the grid's signing key."""
-        return self.grid_key == Signer(self.node.keyring.secret(GRID_SECRET)).public
-
     def publish(self, roster: Roster) -> str:
         """Sign and take over the next roster; its document, for the other sites."""
-        signer = Signer(self.node.keyring.secret(GRID_SECRET))
-        RosterFile(self._paths.roster).save(roster, signer.sign, signer.public)
+        self.grid.publish(roster)
         self._use(roster)
-        return self.roster_document()
+        return self.grid.document()
 
     def accept(self, document: str, grid_key: bytes) -> None:
         """Take over a roster from the site that signs it.
 
-        A site that is alone accepts a new grid key; a site in a grid accepts only its own.
+        Raises:
+            HomeError, IntegrityViolated, InputError: those of ``GridRoster.accepted``.
+        """
+        self._use(self.grid.accept(document, grid_key, self.node.roster, self.node.me))
+
+    # --- the rules ---------------------------------------------------------------------------
+
+    def install(self, folder: Path, fingerprint: str | None) -> Mandate:
+        """Put the newest rules of a publication folder in force, at once.
+
+        Args:
+            fingerprint: of the officers' root; needed with their first rules.
 
         Raises:
-            HomeError: ``grid-foreign``.
-            IntegrityViolated: ``roster-forged``.
-            InputError: ``roster-old``.
+            InputError, IntegrityViolated, PolicyInvalid: those of ``InstalledRules.install``.
         """
-        if grid_key != self.grid_key and len(self.node.roster.sites) > 1:
-            raise HomeError(
-                "grid-foreign",
-                "That site belongs to another grid already.",
-                "Link it from the site that signs that grid's roster.",
-            )
-        roster = RosterFile.read(document, grid_key)
-        if grid_key == self.grid_key and roster.version <= self.node.roster.version:
-            raise InputError("roster-old", "That roster is not newer.", "Nothing needs doing.")
-        if roster[self.node.me.site_id].signing_key != self.node.me.signing_key:
-            raise HomeError(
-                "grid-foreign",
-                "That roster names another site by this name.",
-                "Rename one of them.",
-            )
-        if grid_key != self.grid_key:
-            self.node.keyring.add_secret(ACCEPTED_GRID, grid_key)
-        replace_file(self._paths.roster, document.encode(), durable=True)
-        self._use(roster)
+        rules = self._rules.install(folder, fingerprint, self._clock.now())
+        self._decide_by(rules)
+        return believed(rules)
+
+    def check_rules(self) -> None:
+        """Raise ``trust-damaged`` or ``rules-unsigned`` where what is installed was changed."""
+        self._rules.check()
+
+    def _decide_by(self, rules: Rulebook) -> None:
+        node = self.node
+        self.bundles.keep(self._paths.validated, rules.digest)
+        node.purposes, node.specials = rules.home.purposes, rules.home.specials
+        node.gate.rulebook = rules
+        record_terms(node)
+        self._warm_if_served()
+
+    def _rules_ending(self, _node: Node, now: datetime) -> bool:
+        return self._rules.renewable(self.node.gate.rulebook, now)
+
+    def _renew_rules(self, node: Node) -> None:
+        self._decide_by(self._rules.load(node.clock.now()))
 
     def _use(self, roster: Roster) -> None:
         node = self.node
@@ -358,24 +369,6 @@ class Home:
         if self.served:
             self.warm()
 
-    def _own_roster(self, settings: Settings, keyring: Keyring, signer: Signer) -> Roster:
-        """The roster on disk; a site that is alone keeps its own entry as its settings are."""
-        file = RosterFile(self._paths.roster)
-        roster = file.load(accepted_grid_key(keyring))
-        me = roster.sites.get(settings.site_id)
-        if me is None or me.signing_key != signer.public:
-            raise HomeError(
-                "home-foreign",
-                "The roster, the keys and site.toml are not of one site.",
-                "Put the files of one home together again, or restore it.",
-            )
-        card = site_card(settings, me.embedder, me, self.path.resolve())
-        grid = Signer(keyring.secret(GRID_SECRET))
-        if card != me and grid.public == accepted_grid_key(keyring):
-            roster = roster.with_site(card)
-            file.save(roster, grid.sign, grid.public)
-        return roster
-
 
 def _embedder(me: Site, given: Embedder | None) -> Embedder:
     """The embedder that the site was made with: its vectors are searched by no other."""
@@ -388,13 +381,6 @@ def _embedder(me: Site, given: Embedder | None) -> Embedder:
             "Open it with the embedder that it was made with.",
         )
     return given
-
-
-def accepted_grid_key(keyring: Keyring) -> bytes:
-    """The grid's public key that `site link` brought, or else the site's own."""
-    if keyring.has_secret(ACCEPTED_GRID):
-        return keyring.secret(ACCEPTED_GRID)
-    return Signer(keyring.secret(GRID_SECRET)).public
 
 
 def _open_peer(path: Path) -> Home:

@@ -71,6 +71,21 @@ class Paths:
         return self.root / "bundle" / "history"
 
     @property
+    def trust(self) -> Path:
+        """The TUF metadata of the installed bundle."""
+        return self.root / "bundle" / "trust"
+
+    @property
+    def incoming(self) -> Path:
+        """A bundle that is being looked at; whatever lies there is in force nowhere."""
+        return self.root / "bundle" / "incoming"
+
+    @property
+    def ready(self) -> Path:
+        """What is to take the place of ``policies`` and ``trust``, whole and on stable storage."""
+        return self.root / "bundle" / "ready"
+
+    @property
     def candidates(self) -> Path:
         """Bundles that officers propose, each under its digest."""
         return self.root / "candidates"
@@ -111,7 +126,11 @@ class Paths:
         parts = (
             self.roster, self.keyring, self.stack, self.ledger, self.policies,
         )  # fmt: skip
-        missing = [str(part.relative_to(self.root)) for part in parts if not part.exists()]
+        missing = [
+            str(part.relative_to(self.root))
+            for part in parts
+            if not part.exists() and not (self.ready / part.name).exists()
+        ]
         if missing:
             raise HomeError(
                 "home-incomplete",

@@ -19,6 +19,7 @@ from memory_fabric.core.receipt import Checkpoint
 from memory_fabric.flows.answer import answer
 from memory_fabric.flows.node import Node
 from memory_fabric.flows.witness import bear_witness, held_of
+from memory_fabric.wiring.grid import GridRoster
 from memory_fabric.wiring.served import reach
 
 
@@ -27,16 +28,7 @@ class OpenHome(Protocol):
 
     path: Path
     node: Node
-
-    @property
-    def grid_key(self) -> bytes:
-        """The public key that the site accepts rosters from."""
-        ...
-
-    @property
-    def signs_roster(self) -> bool:
-        """Whether the site holds the grid's signing key."""
-        ...
+    grid: GridRoster
 
     def publish(self, roster: Roster) -> str:
         """Sign and take over the next roster; its document."""
@@ -149,7 +141,7 @@ def grid_card(home: OpenHome) -> dict[str, Any]:
     """What a site says of itself when it is linked."""
     return {
         "site": home.node.me.to_json(),
-        "grid_key": home.grid_key.hex(),
+        "grid_key": home.grid.key.hex(),
         "sites": len(home.node.roster.sites),
     }
 
@@ -193,7 +185,7 @@ def link_homes(home: OpenHome, address: str, opener: Opener) -> dict[str, Any]:
             "Sites on other machines cannot be linked by this version.",
             "Name a home directory on this machine.",
         )
-    if not home.signs_roster:
+    if not home.grid.signs:
         raise HomeError(
             "grid-key-elsewhere",
             "This site did not make the grid that it belongs to.",
@@ -204,7 +196,7 @@ def link_homes(home: OpenHome, address: str, opener: Opener) -> dict[str, Any]:
     peer = Peer(address, opener)
     card = peer.card()
     site = Site.from_json(card["site"])
-    if card["sites"] > 1 and bytes.fromhex(card["grid_key"]) != home.grid_key:
+    if card["sites"] > 1 and bytes.fromhex(card["grid_key"]) != home.grid.key:
         raise HomeError(
             "grid-foreign",
             "That site belongs to another grid already.",
@@ -220,7 +212,7 @@ def link_homes(home: OpenHome, address: str, opener: Opener) -> dict[str, Any]:
     before = home.node.roster
     document = home.publish(before.with_site(site))
     try:
-        peer.accept(document, home.grid_key)
+        peer.accept(document, home.grid.key)
     except MemoryFabricError:
         home.publish(Roster(home.node.roster.version + 1, before.sites))
         raise
@@ -229,7 +221,7 @@ def link_homes(home: OpenHome, address: str, opener: Opener) -> dict[str, Any]:
         if member.site_id in (home.node.me.site_id, site.site_id):
             continue
         try:
-            Peer(member.address, opener).accept(document, home.grid_key)
+            Peer(member.address, opener).accept(document, home.grid.key)
             told.append(member.site_id)
         except MemoryFabricError as error:
             untold[member.site_id] = error.code

@@ -10,8 +10,6 @@ from memory_fabric.adapters.cedar.bundle import read_bundle
 from memory_fabric.adapters.cedar.cases import CaseReport, run_cases
 from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.adapters.files import sync
-from memory_fabric.core.errors import PolicyInvalid
-from memory_fabric.gate.gate import Rulebook
 from memory_fabric.wiring.paths import Paths
 
 
@@ -46,37 +44,11 @@ def install_policies(source: Path, paths: Paths) -> CedarEngine:
     """
     engine = CedarEngine(read_bundle(source))
     for target in (paths.policies, paths.validated):
-        _copy(source, target)
+        copy_whole(source, target)
     return engine
 
 
-def load_rulebook(paths: Paths) -> Rulebook:
-    """The rules in force.
-
-    While the installed bundle fails its checks, nothing crosses, and home use goes on under the
-    last one that passed.
-
-    Raises:
-        PolicyInvalid: neither bundle is usable.
-    """
-    try:
-        engine = CedarEngine(read_bundle(paths.policies))
-    except PolicyInvalid as error:
-        last = CedarEngine(read_bundle(paths.validated))
-        return Rulebook(last, None, f"{error.what} {error.do}")
-    if engine.digest != _digest(paths.validated):
-        _copy(paths.policies, paths.validated)
-    return Rulebook(engine, engine)
-
-
-def _digest(directory: Path) -> str:
-    try:
-        return read_bundle(directory).digest
-    except PolicyInvalid:
-        return ""
-
-
-def _copy(source: Path, target: Path) -> None:
+def copy_whole(source: Path, target: Path) -> None:
     """Replace a directory by a copy; a crash leaves the old one, the new one, or none."""
     fresh, old = target.with_name(f"{target.name}.new"), target.with_name(f"{target.name}.old")
     for leftover in (fresh, old):

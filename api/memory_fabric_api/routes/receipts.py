@@ -33,6 +33,9 @@ class LoggedReceipt(Shape):
     request: dict[str, Any]
     decisions: list[dict[str, Any]]
     bundle: str = Field(description="Digest of the policy bundle it was decided under.")
+    mandate: dict[str, Any] = Field(
+        description="By whose authority: `version` and `signers`, or `self_signed`."
+    )
     roster: str = Field(description="Digest of the roster.")
     records_root: str | None = Field(description="Merkle root over the records it touched.")
     facts: dict[str, Any]

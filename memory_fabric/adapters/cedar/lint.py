@@ -33,12 +33,7 @@ from memory_fabric.adapters.cedar.times import ClockUse
 from memory_fabric.adapters.cedar.vocabulary import NAMESPACE, Vocabulary, read_vocabulary
 from memory_fabric.adapters.cedar.wording import meant, told
 from memory_fabric.adapters.iso3166 import is_region
-from memory_fabric.core.access import (
-    BUNDLE_UNUSABLE,
-    FORM_NOT_AVAILABLE,
-    NOTHING_PERMITS,
-    UNDECIDABLE,
-)
+from memory_fabric.core.access import BUILT_IN
 from memory_fabric.core.errors import PolicyInvalid
 
 _MOST_RULES = 5_000
@@ -46,9 +41,7 @@ _MOST_RULES = 5_000
 _NEEDED = ("id", "title", "basis")
 _ALLOWED = (*_NEEDED, "notify")
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-_RESERVED = {
-    rule.id for rule in (NOTHING_PERMITS, UNDECIDABLE, FORM_NOT_AVAILABLE, BUNDLE_UNUSABLE)
-}
+_RESERVED = {rule.id for rule in BUILT_IN}
 _INSTANCES = {
     f"{NAMESPACE}::{kind}" for kind in ("Site", "Tenant", "Memories", "Query", "ModelUpdate")
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -101,6 +102,9 @@ def fetch(
     work = into / "client"
     work.mkdir()
     if installed:
+        (work / "root_history").mkdir()
+        for number, content in enumerate(roots_in(installed), start=1):
+            (work / "root_history" / f"{number}.root.json").write_bytes(content)
         for role in ("timestamp", "snapshot", "targets"):
             (work / f"{role}.json").write_bytes((installed / f"{role}.json").read_bytes())
     try:
@@ -141,9 +145,9 @@ def fetch(
     trusted = read_trusted(trust, self_signed=False)
     if trusted.mandate.expires <= now:
         raise _expired(f"at {now:%Y-%m-%d %H:%M} UTC, by this site's clock")
+    shutil.rmtree(work)
     for path in (*into.rglob("*"), into):
-        if not path.is_symlink():
-            sync(path)
+        sync(path)
     return Fetched(trusted, into / "policies", trust)
 
 

@@ -27,7 +27,8 @@ from memory_fabric.adapters.signing.metadata import (
 from memory_fabric.adapters.signing.officers import named
 from memory_fabric.core.mandate import WARN_BEFORE
 
-_HALF = timedelta(days=TIMESTAMP_DAYS) / 2
+RENEW_BEFORE = timedelta(days=TIMESTAMP_DAYS) / 2
+"""How long before its end a site renews its word that its rules are the newest."""
 
 
 class LocalRoot:
@@ -95,7 +96,7 @@ class LocalRoot:
 
 def _ends(trusted: Trusted, role: str, now: datetime) -> bool:
     left = trusted.mandate.ends[role] - now
-    return left <= (_HALF if role == "timestamp" else WARN_BEFORE[role])
+    return left <= (RENEW_BEFORE if role == "timestamp" else WARN_BEFORE[role])
 
 
 def _ending(trusted: Trusted, now: datetime) -> bool:

@@ -71,14 +71,14 @@ class OfficerKey:
         """The key in a file.
 
         Raises:
-            InputError: ``officer-key-invalid``; ``passphrase-wrong``.
+            InputError: ``officer-key-invalid``; ``officer-passphrase-wrong``.
         """
         name, pem = _read(path)
         try:
             key = serialization.load_pem_private_key(pem, passphrase.encode())
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise InputError(
-                "passphrase-wrong",
+                "officer-passphrase-wrong",
                 f"The passphrase does not open the key of {name}, or its file was changed.",
                 "Try again, or name the right file.",
             ) from None

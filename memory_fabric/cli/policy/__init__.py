@@ -12,6 +12,7 @@ from memory_fabric.cli.policy.impact import impact
 from memory_fabric.cli.policy.matrix import matrix
 from memory_fabric.cli.policy.new import new
 from memory_fabric.cli.policy.prove import prove
+from memory_fabric.cli.policy.signing import install, key, officers, publish, sign
 
 commands = typer.Typer(help="The policy bundle.", no_args_is_help=True)
 
@@ -23,3 +24,8 @@ commands.command("matrix")(matrix)
 commands.command("new")(new)
 commands.command("prove")(prove)
 commands.command("diff")(diff)
+commands.command("key")(key)
+commands.add_typer(officers, name="officers")
+commands.command("sign")(sign)
+commands.command("publish")(publish)
+commands.command("install")(install)
