@@ -15,6 +15,7 @@ from memory_fabric.cli import (
     app,
     ask,
     backup,
+    breakglass,
     demo,
     export,
     federation,
@@ -77,6 +78,7 @@ program.command("forget")(forget.forget)
 program.add_typer(label.commands, name="label")
 program.add_typer(export.commands, name="export")
 program.add_typer(lease.commands, name="lease")
+program.add_typer(breakglass.commands, name="breakglass")
 program.add_typer(keys.commands, name="keys")
 program.add_typer(policy.commands, name="policy")
 program.add_typer(backup.commands, name="backup")

@@ -138,6 +138,21 @@ class BreakGlass:
     approver2: str
     expires: datetime
 
+    def to_json(self) -> dict[str, str]:
+        """As receipts name it."""
+        return {
+            "ticket": self.ticket,
+            "approver1": self.approver1,
+            "approver2": self.approver2,
+            "expires": self.expires.isoformat(),
+        }
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, str]) -> BreakGlass:
+        """The inverse of ``to_json``."""
+        expires = datetime.fromisoformat(value["expires"])
+        return cls(value["ticket"], value["approver1"], value["approver2"], expires)
+
 
 @dataclass(frozen=True)
 class Question:

@@ -49,9 +49,9 @@ def marks_of(receipt: Mapping[str, Any]) -> Marks:
         if site := decision.get("site"):
             marks.add(("site", site))
     marks.update(("form", form) for form in _texts(receipt["facts"].get("forms")))
-    emergency = request.get("break_glass")
-    if isinstance(emergency, Mapping):
-        marks.add(("emergency", str(emergency.get("ticket", ""))))
+    for told in (request, *receipt["decisions"]):
+        if isinstance(glass := told.get("break_glass"), Mapping):
+            marks.add(("emergency", str(glass.get("ticket", ""))))
     return frozenset(marks)
 
 

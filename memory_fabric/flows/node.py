@@ -287,7 +287,12 @@ def recorded(node: Node, ask: Ask, *decisions: Decisions) -> list[dict[str, Any]
     declared = node.settings.declared
     asked = ask.to_json()
     return [
-        {**asked, **({"as_of": some.since.isoformat()} if some.since else {}), **group}
+        {
+            **asked,
+            **({"as_of": some.since.isoformat()} if some.since else {}),
+            **({"break_glass": some.glass.to_json()} if some.glass else {}),
+            **group,
+        }
         for some in decisions
         for group in _told(some, declared)
     ]

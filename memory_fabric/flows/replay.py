@@ -14,7 +14,17 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from memory_fabric.core.access import BUILDABLE, Act, Form, Plan, Requester, Role, Update
+from memory_fabric.core.access import (
+    BUILDABLE,
+    Act,
+    BreakGlass,
+    Form,
+    Plan,
+    Requester,
+    Role,
+    Update,
+)
+from memory_fabric.core.emergency import Emergency, Statement
 from memory_fabric.core.labels import ClassState, LabelClass
 from memory_fabric.core.ledger_ports import Ledger
 from memory_fabric.core.places import Roster, Site
@@ -84,6 +94,7 @@ class Recorded:
         now: by when it was asked.
         answer: as the receipt keeps it: ``allowed``, ``form``, ``plan``, ``rules``.
         terms: in force at the time.
+        glass: the emergency within which it was asked.
     """
 
     receipt: str
@@ -94,6 +105,7 @@ class Recorded:
     now: datetime
     answer: Mapping[str, Any]
     terms: Terms
+    glass: BreakGlass | None = None
 
 
 class Record:
@@ -138,6 +150,7 @@ class Record:
                 now=datetime.fromisoformat(told.get("as_of", receipt["at"])),
                 answer={name: told[name] for name in ("allowed", "form", "plan", "rules")},
                 terms=terms,
+                glass=BreakGlass.from_json(glass) if (glass := told.get("break_glass")) else None,
             )
 
 
@@ -207,7 +220,16 @@ class Replay:
             self._gates[key] = gate, then
         gate, then = self._gates[key]
         then.moment = recorded.now
+        gate.emergencies = _emergencies(recorded)
         return gate.decide(recorded.ask, recorded.states)
+
+
+def _emergencies(recorded: Recorded) -> tuple[Emergency, ...]:
+    glass, ask = recorded.glass, recorded.ask
+    if glass is None:
+        return ()
+    said = Statement(ask.origin.site_id, glass.ticket, ask.purpose, None, glass.expires)
+    return (Emergency(said, (glass.approver1, glass.approver2)),)
 
 
 class _Then:

@@ -7,7 +7,7 @@ from datetime import datetime
 from functools import cached_property, lru_cache
 from types import MappingProxyType
 
-from memory_fabric.core.access import Decision, Rule
+from memory_fabric.core.access import BreakGlass, Decision, Rule
 from memory_fabric.core.labels import ClassState, LabelClass
 
 _REMEMBERED = 256
@@ -19,13 +19,18 @@ class Decisions(Mapping[ClassState, Decision]):
 
     Attributes:
         since: the moment by which all of them were asked; they hold from then until ``changes_at``.
+        glass: an emergency that was open when they were, and that the rules could see.
     """
 
     def __init__(
-        self, by_state: Mapping[ClassState, Decision], since: datetime | None = None
+        self,
+        by_state: Mapping[ClassState, Decision],
+        since: datetime | None = None,
+        glass: BreakGlass | None = None,
     ) -> None:
         self._by_state = dict(by_state)
         self.since = since
+        self.glass = glass
 
     def __getitem__(self, state: ClassState) -> Decision:
         return self._by_state[state]
@@ -82,12 +87,17 @@ class Decisions(Mapping[ClassState, Decision]):
 
     def only(self, states: frozenset[ClassState]) -> Decisions:
         """The decisions on those of the states that were decided on."""
-        return _only(self, states, self.since)
+        return _only(self, states, self.since, self.glass)
 
 
 @lru_cache(_REMEMBERED)
-def _only(decisions: Decisions, states: frozenset[ClassState], since: datetime | None) -> Decisions:
+def _only(
+    decisions: Decisions,
+    states: frozenset[ClassState],
+    since: datetime | None,
+    glass: BreakGlass | None,
+) -> Decisions:
     if states.issuperset(decisions):
         return decisions
     kept = {state: decision for state, decision in decisions.items() if state in states}
-    return Decisions(kept, since)
+    return Decisions(kept, since, glass)

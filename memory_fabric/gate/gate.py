@@ -21,6 +21,7 @@ from memory_fabric.core.access import (
     RULES_EXPIRED,
     UNDECIDABLE,
     Act,
+    BreakGlass,
     Decision,
     Form,
     Near,
@@ -32,6 +33,7 @@ from memory_fabric.core.access import (
     Update,
     Verdict,
 )
+from memory_fabric.core.emergency import Emergency
 from memory_fabric.core.errors import Denied
 from memory_fabric.core.labels import ClassState
 from memory_fabric.core.mandate import Mandate
@@ -109,7 +111,9 @@ class Ask:
             told["update"] = asdict(self.update)
         return told
 
-    def question(self, state: ClassState, form: Form | None, plan: Plan) -> Question:
+    def question(
+        self, state: ClassState, form: Form | None, plan: Plan, glass: BreakGlass | None = None
+    ) -> Question:
         """The question about one class state, in one form."""
         return Question(
             act=self.act,
@@ -123,6 +127,7 @@ class Ask:
             plan=plan,
             loosens=self.loosens,
             update=self.update,
+            break_glass=glass,
         )
 
 
@@ -136,6 +141,10 @@ class Gate:
         available: forms that this site can produce.
         clock: the time.
         mint: strikes the permits; the vault redeems at the same one.
+
+    Attributes:
+        emergencies: those that two officers opened here. What crosses within one's purpose and
+            destination is asked with it, until it ends; what it changes is up to the rules.
     """
 
     def __init__(
@@ -149,6 +158,7 @@ class Gate:
     ) -> None:
         self.rulebook = rulebook
         self.roster = roster
+        self.emergencies: tuple[Emergency, ...] = ()
         self.plans = plans
         self.available = available
         self._clock = clock
@@ -170,11 +180,12 @@ class Gate:
         closed = rules.closed(now) if ask.crosses else None
         if closed or engine is None:
             return Decisions(dict.fromkeys(wanted, _denied(closed or BUNDLE_UNUSABLE)), now)
-        common = self._key(engine, ask)
+        glass = self._glass(ask, now)
+        common = self._key(engine, ask, glass)
         held = self._sets.get((common, wanted))
         if held and _still_true(held[0], held[1].changes_at, now):
             return held[1]
-        decisions = self._decided(engine, ask, common, wanted, now)
+        decisions = self._decided(engine, ask, glass, common, wanted, now)
         with self._lock:
             self._in_sets += len(wanted)
             if self._in_sets > _CACHE_LIMIT:
@@ -187,6 +198,7 @@ class Gate:
         self,
         engine: PolicyEngine,
         ask: Ask,
+        glass: BreakGlass | None,
         common: _Key,
         states: frozenset[ClassState],
         now: datetime,
@@ -206,12 +218,13 @@ class Gate:
         if missing:
             ends = [
                 self.rulebook.expires if ask.crosses else None,
+                glass.expires if glass else None,
                 engine.changes_at(now),
                 ask.destination.changes_at(now),
                 ask.origin.changes_at(now),
             ]
             changes_at = min((end for end in ends if end), default=None)
-            fresh = self._ladder(engine, ask, missing, now)
+            fresh = self._ladder(engine, ask, glass, missing, now)
             with self._lock:
                 if len(self._cache) + len(fresh) > _CACHE_LIMIT:
                     self._cache.clear()
@@ -219,7 +232,7 @@ class Gate:
                     decisions[state] = replace(decision, changes_at=changes_at)
                     self._cache[common, state] = (now, decisions[state])
         asked = now if missing else max(since, default=now)
-        return Decisions({state: decisions[state] for state in ordered}, asked)
+        return Decisions({state: decisions[state] for state in ordered}, asked, glass)
 
     def closest(self, ask: Ask, state: ClassState) -> list[Near]:
         """The rules that came closest to permitting what was refused, in a form that this site can
@@ -231,7 +244,8 @@ class Gate:
             return []
         rungs = [form for form in LADDER if form in self.available] if ask.act.has_forms else [None]
         questions = [
-            ask.question(state, form, self.plans[form] if form else Plan()) for form in rungs
+            ask.question(state, form, self.plans[form] if form else Plan(), self._glass(ask, now))
+            for form in rungs
         ]
         return engine.closest(questions, now) if engine else []
 
@@ -248,18 +262,34 @@ class Gate:
             now=self._clock.now(),
         )
 
-    def _key(self, engine: PolicyEngine, ask: Ask) -> _Key:
+    def _glass(self, ask: Ask, now: datetime) -> BreakGlass | None:
+        """The emergency within which is asked; of several the one that lasts longest."""
+        if not ask.crosses:
+            return None
+        there = ask.destination.site_id
+        open_now = [one for one in self.emergencies if one.covers(ask.purpose, there, now)]
+        latest = max(
+            open_now, key=lambda one: (one.statement.expires, one.statement.ticket), default=None
+        )
+        return latest.glass if latest else None
+
+    def _key(self, engine: PolicyEngine, ask: Ask, glass: BreakGlass | None) -> _Key:
         """Everything a decision depends on save class and clock; the roster holds the sites'
         attributes, so that its digest stands for them.
         """
         return (
             engine.digest, self.roster.digest, ask.act, ask.requester.tenant, ask.requester.role,
             ask.purpose, ask.origin.site_id, ask.destination.site_id, ask.loosens, ask.update,
-            self._plans_key,
+            self._plans_key, glass,
         )  # fmt: skip
 
     def _ladder(
-        self, engine: PolicyEngine, ask: Ask, states: list[ClassState], now: datetime
+        self,
+        engine: PolicyEngine,
+        ask: Ask,
+        glass: BreakGlass | None,
+        states: list[ClassState],
+        now: datetime,
     ) -> dict[ClassState, Decision]:
         """Ask rung by rung; a class leaves the ladder once granted or undecidable."""
         rungs: tuple[Form | None, ...] = LADDER if ask.act.has_forms else (None,)
@@ -269,7 +299,7 @@ class Gate:
         decided: dict[ClassState, Decision] = {}
         for form in rungs:
             plan = self.plans[form] if form else Plan()
-            questions = [ask.question(state, form, plan) for state in climbing]
+            questions = [ask.question(state, form, plan, glass) for state in climbing]
             verdicts = engine.decide(questions, now)
             for state, verdict in zip(list(climbing), verdicts, strict=True):
                 if not _clean(verdict):

@@ -14,6 +14,11 @@ from memory_fabric.core.access import Role
 from memory_fabric.core.errors import InputError, NotFound, NotGranted
 from memory_fabric.operations.answers import ask, context
 from memory_fabric.operations.backups import backup_check, backup_create
+from memory_fabric.operations.emergencies import (
+    breakglass_close,
+    breakglass_list,
+    breakglass_open,
+)
 from memory_fabric.operations.exports import (
     export_run,
     export_status,
@@ -104,6 +109,9 @@ __all__ = [
     "authenticate",
     "backup_check",
     "backup_create",
+    "breakglass_close",
+    "breakglass_list",
+    "breakglass_open",
     "candidate_approve",
     "candidate_propose",
     "candidate_show",
@@ -182,7 +190,7 @@ OPERATIONS: Mapping[str, Operation] = {
         backup_create, backup_check,
         keys_status, keys_rotate, keys_escrow,
         policy_rules, policy_rule, policy_words, policy_flows, policy_matrix, expiring,
-        policy_install,
+        policy_install, breakglass_open, breakglass_close, breakglass_list,
     )
 }  # fmt: skip
 """Every operation by its name on the local socket."""
@@ -197,7 +205,7 @@ OPERATORS_ONLY = frozenset(
         finetune_answer, finetune_join, finetune_save, finetune_load, finetune_runs,
         backup_create, backup_check,
         keys_status, keys_rotate, keys_escrow,
-        policy_install,
+        policy_install, breakglass_open, breakglass_close,
     )
 )  # fmt: skip
 """Operations that change or read the site itself; no API key of another role runs them."""

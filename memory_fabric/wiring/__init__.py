@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from memory_fabric.wiring.publishing import sign_rules as sign_rules
     from memory_fabric.wiring.restore import restore_home as restore_home
     from memory_fabric.wiring.served import reach as reach
+    from memory_fabric.wiring.vouching import approve_emergency as approve_emergency
+    from memory_fabric.wiring.vouching import emergency_request as emergency_request
 
 _PARTS = {
     "adapters.mem0": ("DEFAULT_STORE", "count_mem0", "mem0_rows"),
@@ -90,6 +92,7 @@ _PARTS = {
     ),
     "wiring.restore": ("restore_home",),
     "wiring.served": ("reach",),
+    "wiring.vouching": ("approve_emergency", "emergency_request"),
 }  # fmt: skip
 _WHERE = {name: module for module, names in _PARTS.items() for name in names}
 

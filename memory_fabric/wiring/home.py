@@ -37,6 +37,7 @@ from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import Clock
 from memory_fabric.flows import opening
+from memory_fabric.flows.emergencies import load_emergencies
 from memory_fabric.flows.escrow import Escrowed, escrow_keys, escrow_state
 from memory_fabric.flows.leases import drop_expired
 from memory_fabric.flows.node import Node
@@ -224,6 +225,7 @@ class Home:
         self.loaded = opening.load(self.node, self.progress)
         drop_expired(self.node)
         record_terms(self.node)
+        load_emergencies(self.node)
 
     def warm(self) -> int:
         """Decide ahead of time what will be asked; how many decisions stand ready."""
@@ -349,6 +351,7 @@ class Home:
         node.purposes, node.specials = rules.home.purposes, rules.home.specials
         node.gate.rulebook = rules
         record_terms(node)
+        load_emergencies(node)
         self._warm_if_served()
 
     def _rules_ending(self, _node: Node, now: datetime) -> bool:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
 from memory_fabric.adapters.cedar.bundle import read_bundle
 from memory_fabric.adapters.clock import SystemClock
-from memory_fabric.adapters.signing.officers import OfficerKey, load_officer
+from memory_fabric.adapters.signing.officers import Ask, OfficerKey, load_officer, open_key
 from memory_fabric.adapters.signing.publication import Publication, Signed, State
 from memory_fabric.wiring.proofs import check_whole
-
-Ask = Callable[[str], str]
-"""Asks an officer for a passphrase."""
 
 
 def make_key(name: str, folder: Path, passphrase: str) -> tuple[Path, Path]:
@@ -23,11 +20,6 @@ def make_key(name: str, folder: Path, passphrase: str) -> tuple[Path, Path]:
         InputError: ``officer-name-invalid``, ``passphrase-short``, ``file-exists``, ...
     """
     return OfficerKey.create(name).save(folder, passphrase)
-
-
-def open_key(path: Path, ask: Ask) -> OfficerKey:
-    """An officer's key, for which the passphrase is asked."""
-    return OfficerKey.load(path, ask(f"Passphrase of {path.name}"))
 
 
 def begin_publication(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -16,6 +17,9 @@ from memory_fabric.core.mandate import Officer
 
 NAME_FIELD = "x-memory-fabric-name"
 """Field of a TUF key that says whose it is; what is signed covers it."""
+Ask = Callable[[str], str]
+"""Asks an officer for a passphrase."""
+
 _NAME = re.compile(r"[^\W_](?:[\w .'’-]{0,60}[\w.])?")
 _LONGEST = 64_000
 _SHORTEST_PASSPHRASE = 8
@@ -85,6 +89,15 @@ class OfficerKey:
         if not isinstance(key, Ed25519PrivateKey):
             raise _invalid(path)
         return cls(name, key)
+
+
+def open_key(path: Path, ask: Ask) -> OfficerKey:
+    """An officer's key, for which the passphrase is asked.
+
+    Raises:
+        InputError: those of ``OfficerKey.load``.
+    """
+    return OfficerKey.load(path, ask(f"Passphrase of {path.name}"))
 
 
 def load_officer(path: Path) -> SSlibKey:
