@@ -94,7 +94,9 @@ class RecordReader:
         try:
             # Lance calls this unstable; what is public takes rows by their rank, counts them anew
             # after each removal, or ends the process over a damaged file.
-            blobs: list[bytes] = dataset._take_rows(addresses, ["blob"])["blob"].to_pylist()
+            # The index knows what was removed, so that no deletion file need be read.
+            table = dataset._take_rows(addresses, ["blob"], ignore_deletions=True)
+            blobs: list[bytes] = table["blob"].to_pylist()
         except BaseException as error:
             if not is_read_error(error):
                 raise
