@@ -34,8 +34,8 @@ def open_emergency(node: Node, requester: Requester, document: Any) -> tuple[Eme
     Raises:
         InputError: ``approval-invalid``, ``ticket-invalid``; ``approval-elsewhere``,
             ``approval-expired``, ``approval-long``, ``approvers-few``, ``approver-unknown``,
-            ``officers-missing``, ``ticket-used``, ``purpose-unknown``, ``site-unknown``. Each is
-            refused with a receipt.
+            ``officers-missing``, ``ticket-used``, ``purpose-unknown``.
+        NotFound: ``site-unknown``. Each is refused with a receipt.
     """
     with accountable(node, OPEN, requester), node.writing:
         said, approvals = _read(document)
@@ -111,7 +111,10 @@ def load_emergencies(node: Node) -> None:
             continue
         try:
             found.append(_vouched(node, *_read(receipt["facts"])))
-        except InputError:  # an officer has left since: nobody vouches for it any more
+        except (
+            InputError,
+            NotFound,
+        ):  # an officer, or the receiver, has left since: nobody vouches for it any more
             continue
     now = node.clock.now()
     node.gate.emergencies = tuple(one for one in found if now < one.statement.expires)
@@ -154,9 +157,7 @@ def _vouched(node: Node, said: Statement, approvals: list[Approval]) -> Emergenc
             "Have it approved for this one.",
         )
     if said.to is not None and said.to not in node.roster.sites:
-        raise InputError(
-            "site-unknown", "It names a site that is not known here.", "Check the name."
-        )
+        raise NotFound("site-unknown", "It names a site that is not known here.", "Check the name.")
     if said.purpose not in node.purposes:
         raise InputError(
             "purpose-unknown", "It names a purpose that the rules do not know.", "Check it."

@@ -64,7 +64,7 @@ from memory_fabric.operations.receipts import (
     receipts_tally,
     receipts_verify,
 )
-from memory_fabric.operations.rules import policy_install
+from memory_fabric.operations.rules import policy_install, standing
 from memory_fabric.operations.shapes import Json
 from memory_fabric.operations.site import (
     app_add,
@@ -169,6 +169,7 @@ __all__ = [
     "run",
     "search",
     "sign_in",
+    "standing",
     "status",
     "still_valid",
     "verify_site",

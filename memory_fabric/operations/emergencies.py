@@ -24,7 +24,12 @@ def breakglass_close(home: Home, requester: Requester, *, ticket: str) -> Json:
 
 def breakglass_list(home: Home, requester: Requester) -> Json:
     """The emergencies that are open."""
-    return {"open": [emergency_json(one) for one in emergencies.standing(home.node)]}
+    return {"open": open_emergencies(home)}
+
+
+def open_emergencies(home: Home) -> list[Json]:
+    """Those that are open, the one that ends first at the head."""
+    return [emergency_json(one) for one in emergencies.standing(home.node)]
 
 
 def emergency_json(emergency: Emergency) -> Json:

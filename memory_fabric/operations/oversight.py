@@ -108,7 +108,12 @@ def expiring(home: Home, requester: Requester, *, days: int = 365) -> Json:
     until, since = now + timedelta(days=days), now - timedelta(days=30)
     found = [
         item
-        for item in (*_facts(home), *_terms(home), *_leases(home, requester))
+        for item in (
+            *_facts(home),
+            *_terms(home),
+            *_mandate(home),
+            *_leases(home, requester),
+        )
         if since <= item[0] <= until
     ]
     return {
@@ -202,6 +207,22 @@ def _ends_of(site: Site) -> Iterator[_Ending]:
                     ends, kind, name, f"{site.site_id} ({site.region})",
                     "Rules that rest on it stop; have its operator renew it in site.toml.",
                 )  # fmt: skip
+
+
+def _mandate(home: Home) -> Iterator[_Ending]:
+    mandate = home.node.gate.rulebook.mandate
+    if mandate is None or mandate.self_signed:
+        return
+    of = f"version {mandate.version}, signed by {' and '.join(mandate.signers)}"
+    for role, what in (
+        ("root", "The list of officers"),
+        ("targets", "The officers' signatures on the rules"),
+        ("timestamp", "The word that these rules are the newest"),
+    ):
+        yield (
+            mandate.ends[role], "signature", what, of,
+            "Nothing crosses from then on; have newer rules signed, published and installed.",
+        )  # fmt: skip
 
 
 def _leases(home: Home, requester: Requester) -> Iterator[_Ending]:

@@ -9,6 +9,7 @@ from memory_fabric.core.access import Requester
 from memory_fabric.core.errors import InputError, IntegrityViolated
 from memory_fabric.core.receipt import Outcome
 from memory_fabric.flows.node import accountable
+from memory_fabric.operations.emergencies import open_emergencies
 from memory_fabric.operations.shapes import Json
 from memory_fabric.wiring import Home
 
@@ -58,6 +59,18 @@ def rules_json(home: Home) -> dict[str, Any]:
             "expires": mandate.expires.isoformat(),
         }
     return told
+
+
+def standing(home: Home) -> dict[str, Any]:
+    """What everybody who looks after the site should see at once: whose rules are in force, what
+    ends soon, which emergencies are open.
+    """
+    mandate = home.node.gate.rulebook.mandate
+    return {
+        "bundle": rules_json(home),
+        "ending": mandate.warnings(home.node.clock.now()) if mandate else [],
+        "emergencies": open_emergencies(home),
+    }
 
 
 def rules_damage(home: Home) -> list[dict[str, str]]:

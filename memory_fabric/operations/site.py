@@ -22,7 +22,7 @@ from memory_fabric.flows import (
 )
 from memory_fabric.flows.leases import sweep
 from memory_fabric.flows.upkeep import State
-from memory_fabric.operations.emergencies import breakglass_list
+from memory_fabric.operations.emergencies import open_emergencies
 from memory_fabric.operations.receipts import kept
 from memory_fabric.operations.rules import rules_damage, rules_json
 from memory_fabric.operations.shapes import Json, one_of, sole_purpose
@@ -113,7 +113,7 @@ def status(home: Home, requester: Requester) -> Json:
         "embedder": {"name": home.embedder_name, "id": node.embedder.id, "dim": node.embedder.dim},
         "receipts": checkpoint.size,
         "bundle": rules_json(home),
-        "emergencies": breakglass_list(home, requester)["open"],
+        "emergencies": open_emergencies(home),
         "sites": [
             {"site": site.site_id, "region": str(site.region), "tenants": sorted(site.tenants)}
             for site in node.roster

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import RULE, Visit
+from tests.system.desk import Desk
+from tests.system.homes import ask
 
 PAGES = {
     "overview": "",
@@ -252,3 +256,49 @@ def test_a_keyboard_is_enough(visiting: Callable[..., Visit]) -> None:
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     page.keyboard.press("Enter")
     expect(page.get_by_role("region", name=re.compile("^Yes, with names"))).to_be_visible()
+
+
+def test_whose_rules_they_are_and_an_open_emergency_stand_on_every_page(
+    visiting: Callable[..., Visit], tmp_path: Path
+) -> None:
+    """The last test: from here on officers sign the rules of this site."""
+    visit = visiting()
+    visit.sign_in()
+    banner = visit.page.get_by_role("banner")
+    expect(banner).to_contain_text("self-signed")
+
+    desk, home = Desk(tmp_path), visit.site.home
+    desk.found("Anna", "Ben", "Carla")
+    shutil.copytree(home.path / "bundle" / "policies", desk.rules)
+    desk.release("Anna", "Ben")
+    folder, fingerprint = str(desk.publication), desk.fingerprint
+    ask(home, "policy_install", folder=folder, fingerprint=fingerprint)
+    visit.open("expiry")
+    expect(banner).to_contain_text("version 1, signed by Anna and Ben")
+    expect(visit.page.get_by_role("main")).to_contain_text("The word that these rules are the")
+
+    request = tmp_path / "request.json"
+    words = ("--site", "fra-1", "--ticket", "INC-2041", "--purpose", "care", "--to", "vir-1")
+    desk.done("breakglass", "request", str(request), *words)
+    for name in ("Anna", "Carla"):
+        desk.done("breakglass", "approve", str(request), "--key", desk.key(name))
+    ask(home, "breakglass_open", document=json.loads(request.read_text()))
+    for path in PAGES.values():
+        visit.open(path)
+        alert = visit.page.get_by_role("alert").filter(has_text="Emergency INC-2041 is open")
+        expect(alert).to_contain_text("Approved by Anna and Carla")
+    for sight, size in (("desk", (1280, 900)), ("phone", (390, 844))):
+        visit.page.set_viewport_size({"width": size[0], "height": size[1]})
+        for path in ("", "receipts"):
+            visit.open(path)
+            visit.picture(f"{sight}-emergency-{path or 'overview'}")
+            assert visit.barriers() == []
+            assert visit.overhang() <= 0
+    row = visit.page.get_by_role("row").filter(has_text="Opened an emergency")
+    expect(row).to_contain_text("emergency")
+    row.get_by_role("link").first.click()
+    expect(visit.page.get_by_role("main")).to_contain_text("approved by Anna and Carla")
+    visit.picture("phone-emergency-receipt")
+    ask(home, "breakglass_close", ticket="INC-2041")
+    visit.open("")
+    expect(visit.page.get_by_text("is open")).to_have_count(0)

@@ -53,14 +53,18 @@ class Desk:
         return run.json
 
     def key(self, name: str) -> str:
-        return str(self.folder / f"{name}.key")
+        return str(self.folder / f"{name.lower()}.key")
 
     def make_keys(self, *names: str) -> None:
         for name in names:
             self.done("policy", "key", name, "--out", str(self.folder))
 
     def officers(self, *names: str) -> list[str]:
-        return [word for name in names for word in ("--officer", str(self.folder / f"{name}.pub"))]
+        return [
+            word
+            for name in names
+            for word in ("--officer", str(self.folder / f"{name.lower()}.pub"))
+        ]
 
     def sign(self, name: str, rules: Path | None = None, *more: str) -> Run:
         source = str(rules or self.rules)

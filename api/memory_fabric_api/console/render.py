@@ -11,6 +11,7 @@ from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from memory_fabric import operations
 from memory_fabric_api.console import words
 from memory_fabric_api.console.sessions import Session
 
@@ -56,9 +57,11 @@ _TEMPLATES = _environment()
 def page(request: Request, template: str, status: int = 200, **told: Any) -> HTMLResponse:
     """A page of the console, or an error's."""
     session: Session | None = getattr(request.state, "session", None)
-    node = request.app.state.home.node
+    home = request.app.state.home
+    node = home.node
     text = _TEMPLATES.get_template(template).render(
         session=session,
+        standing=operations.standing(home) if session else None,
         site={"id": node.me.site_id, "region": str(node.me.region)},
         **told,
     )
