@@ -263,8 +263,10 @@ class Gate:
         )
 
     def _glass(self, ask: Ask, now: datetime) -> BreakGlass | None:
-        """The emergency within which is asked; of several the one that lasts longest."""
-        if not ask.crosses:
+        """The emergency within which is asked, where rules can see one; of several the one that
+        lasts longest.
+        """
+        if not (ask.crosses and ask.act.has_forms):
             return None
         there = ask.destination.site_id
         open_now = [one for one in self.emergencies if one.covers(ask.purpose, there, now)]
