@@ -78,6 +78,14 @@ def show(context: typer.Context, folder: Folder) -> None:
     _tell(run, wiring.publication_state(folder))
 
 
+@officers.command("fingerprint")
+def fingerprint(context: typer.Context, folder: Folder) -> None:
+    """The fingerprint of the officers' root alone, to be read out to operators."""
+    run = session(context)
+    found = wiring.publication_state(folder).fingerprint
+    run.output.document({"fingerprint": found}, f"{found}\n")
+
+
 def sign(
     context: typer.Context,
     bundle: Annotated[Path, typer.Argument(help="The folder of the rules.")],

@@ -101,7 +101,7 @@ def test_a_permit_that_errors_denies_too(
         {"home": Region("ZZ")},
         {"purpose": "curiosity"},
         {"purpose": ""},
-        {"purposes": frozenset({"care", "curiosity"})},
+        pytest.param({"purposes": frozenset({"care", "curiosity"})}, id="one purpose of two"),
         {"special": frozenset({"heath"})},
         {"instruments": {"eu-sccs": ""}},
         {"instruments": {"eu-scc": "soon"}},
