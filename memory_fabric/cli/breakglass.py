@@ -73,7 +73,7 @@ def open_it(context: typer.Context, file: File) -> None:
         run.output.json(told)
     else:
         run.output.say(
-            f"{told['ticket']} is open until {told['expires'][:16]} UTC, approved by "
+            f"{told['ticket']} is open until {_when(told['expires'])}, approved by "
             f"{' and '.join(told['approvers'])}. Receipt {told['receipt']}.",
             "red",
         )
@@ -104,7 +104,7 @@ def list_open(context: typer.Context) -> None:
     else:
         rows = [
             (one["ticket"], one["purpose"], one["to"] or "any site",
-             " and ".join(one["approvers"]), f"{one['expires'][:16]} UTC")
+             " and ".join(one["approvers"]), _when(one["expires"]))
             for one in told["open"]
         ]  # fmt: skip
         run.output.table("Open", ("ticket", "for", "to", "approved by", "until"), rows)
@@ -115,10 +115,14 @@ def _sentence(statement: Any) -> str:
         to = statement["to"] or "any site that the rules allow in an emergency"
         return (
             f"{statement['ticket']}: at {statement['site']}, for {statement['purpose']}, to {to}, "
-            f"until {statement['expires'][:16]} UTC."
+            f"until {_when(statement['expires'])}."
         )
     except (KeyError, TypeError):
         return "The file holds no request."
+
+
+def _when(iso: str) -> str:
+    return f"{iso[:16].replace('T', ' ')} UTC"
 
 
 def _read(file: Path) -> Any:

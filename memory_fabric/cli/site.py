@@ -115,7 +115,8 @@ def status(context: typer.Context) -> None:
     if bundle["problem"]:
         rows.append(("NOTHING CROSSES", bundle["problem"]))
     for one in told["emergencies"]:
-        rows.append(("EMERGENCY", f"{one['ticket']} is open until {one['expires'][:16]} UTC"))
+        until = one["expires"][:16].replace("T", " ")
+        rows.append(("EMERGENCY", f"{one['ticket']} is open until {until} UTC"))
     snapshot = told["snapshot"]
     if snapshot["refused"]:
         rows.append(("snapshot", f"not opened by: {snapshot['refused']}; written anew when due"))

@@ -12,6 +12,7 @@ from memory_fabric.flows.node import accountable
 from memory_fabric.operations.emergencies import open_emergencies
 from memory_fabric.operations.shapes import Json
 from memory_fabric.wiring import Home
+from memory_fabric.wiring.rules import INSTALL
 
 
 def policy_install(
@@ -28,11 +29,11 @@ def policy_install(
     source = Path(folder)
     if not source.is_absolute():
         raise InputError("folder-relative", "The folder is no absolute path.", "Name it in full.")
-    with accountable(home.node, "policy-install", requester):
+    with accountable(home.node, INSTALL, requester):
         mandate = home.install(source, fingerprint)
     facts = {**mandate.to_json(), "root_version": mandate.root_version}
     committed = home.node.commit(
-        "policy-install", requester, Outcome.DONE, request={"folder": folder}, facts=facts
+        INSTALL, requester, Outcome.DONE, request={"folder": folder}, facts=facts
     )
     return {**rules_json(home), "receipt": committed.receipt.id}
 

@@ -36,6 +36,8 @@ from memory_fabric.core.mandate import Mandate
 from memory_fabric.core.model_ports import Embedder, Generator, Trainer
 from memory_fabric.core.places import Roster, Site
 from memory_fabric.core.ports import Clock
+from memory_fabric.core.receipt import Outcome
+from memory_fabric.core.receipt_search import Wanted
 from memory_fabric.flows import opening
 from memory_fabric.flows.emergencies import load_emergencies
 from memory_fabric.flows.escrow import Escrowed, escrow_keys, escrow_state
@@ -69,7 +71,7 @@ from memory_fabric.wiring.create import site_card
 from memory_fabric.wiring.grid import GridRoster
 from memory_fabric.wiring.paths import Paths, model_directory
 from memory_fabric.wiring.peers import Neighbours, link_homes
-from memory_fabric.wiring.rules import InstalledRules, believed
+from memory_fabric.wiring.rules import INSTALL, InstalledRules, believed
 from memory_fabric.wiring.written import Written, read_written
 
 LOCK_WAIT = 10.0
@@ -132,7 +134,7 @@ class Home:
         )
         for newest in self._ledger.receipts(None, 1):
             self._clock.seen(datetime.fromisoformat(newest["at"]))
-        self._rules = InstalledRules(paths, keyring)
+        self._rules = InstalledRules(paths, keyring, self._recorded_rules)
         rulebook = self._rules.load(clock.now())
         me = roster[settings.site_id]
         embedder = _embedder(me, embedder)
@@ -344,6 +346,10 @@ class Home:
     def check_rules(self) -> None:
         """Raise ``trust-damaged`` or ``rules-unsigned`` where what is installed was changed."""
         self._rules.check()
+
+    def _recorded_rules(self) -> int:
+        newest = self._ledger.receipts(None, 1, Wanted(act=INSTALL, outcome=Outcome.DONE))
+        return int(newest[0]["facts"]["version"]) if newest else 0
 
     def _decide_by(self, rules: Rulebook) -> None:
         node = self.node

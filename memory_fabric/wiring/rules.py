@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from memory_fabric.adapters.cedar.bundle import Bundle, read_bundle
 from memory_fabric.adapters.cedar.engine import CedarEngine
 from memory_fabric.adapters.files import sync
-from memory_fabric.adapters.signing.client import fetch, first_root
+from memory_fabric.adapters.signing.client import fetch, first_root, rolled_back
 from memory_fabric.adapters.signing.local import RENEW_BEFORE, LocalRoot
 from memory_fabric.adapters.signing.metadata import (
     Trusted,
@@ -29,6 +30,8 @@ from memory_fabric.vault.keyring import Keyring
 from memory_fabric.wiring.paths import Paths
 from memory_fabric.wiring.policies import copy_whole
 
+INSTALL = "policy-install"
+"""The act that puts officers' rules in force, as receipts name it."""
 OFFICERS_ROOT = "officers-root"
 """Name in the keyring of the fingerprint of the officers' first root, once it is installed."""
 
@@ -38,11 +41,16 @@ class InstalledRules:
 
     Until officers are known, the site's own key signs whatever its operator puts into
     ``bundle/policies`` and passes its checks. Once they are, only what they signed is in force.
+
+    Args:
+        recorded: the newest version of the officers' rules that the log says was installed; 0
+            where there was none. Files can be put back, the log cannot.
     """
 
-    def __init__(self, paths: Paths, keyring: Keyring) -> None:
+    def __init__(self, paths: Paths, keyring: Keyring, recorded: Callable[[], int]) -> None:
         self._paths = paths
         self._keyring = keyring
+        self._recorded = recorded
         seed = derive(keyring.secret(SIGNING_SECRET), bind("memory-fabric/local-root/1"))
         self._own = LocalRoot(paths.trust, seed, keyring.site_id)
         self._installing = threading.Lock()
@@ -103,6 +111,8 @@ class InstalledRules:
             try:
                 installed = self._paths.trust if pinned and self._first() == pinned else None
                 fetched = fetch(folder, installed, root, incoming, now)
+                if fetched.trusted.mandate.version < self._recorded():
+                    raise rolled_back(str(folder))
                 check_whole(fetched.policies, now)
                 if not fetched.trusted.covers(read_bundle(fetched.policies)):
                     raise trust_damaged("files differ")
@@ -142,7 +152,10 @@ class InstalledRules:
     def _officers(self) -> Trusted:
         if self._first() != self._pinned():
             raise trust_damaged("of other officers")
-        return read_trusted(self._paths.trust, self_signed=False)
+        trusted = read_trusted(self._paths.trust, self_signed=False)
+        if trusted.mandate.version < self._recorded():
+            raise rolled_back("bundle/trust")
+        return trusted
 
     def _pinned(self) -> str | None:
         return self._keyring.secret(OFFICERS_ROOT).hex() if self.officers_known else None

@@ -248,6 +248,29 @@ def test_an_older_publication_is_refused(desk: Desk, tmp_path: Path) -> None:
     refused(desk, "bundle-rolled-back", 5)
 
 
+def test_older_rules_that_are_put_back_are_seen_by_the_log(desk: Desk, tmp_path: Path) -> None:
+    """Whole and signed they are, and not the newest that were installed here."""
+    home, old = desk.folder / "fra-1", tmp_path / "old"
+    shutil.copytree(home / "bundle", old / "bundle")
+    shutil.copytree(desk.publication, old / "publication")
+    change(desk)
+    desk.release("ben", "carla")
+    assert cli(home, "policy", "install", str(desk.publication)).code == 0
+    newest = status(desk)["digest"]
+    for part in ("trust", "policies"):
+        shutil.rmtree(home / "bundle" / part)
+        shutil.copytree(old / "bundle" / part, home / "bundle" / part)
+    told = status(desk)
+    assert (told["crossing"], told["digest"]) == (False, newest)
+    assert "older" in told["problem"]
+    assert cli(home, "site", "verify").code == 5
+    shutil.rmtree(home / "bundle" / "trust")
+    run = cli(home, "policy", "install", str(old / "publication"))
+    assert (run.json["code"], run.code) == ("bundle-rolled-back", 5)
+    assert cli(home, "policy", "install", str(desk.publication)).code == 0
+    assert status(desk)["crossing"]
+
+
 def every_file(desk: Desk) -> list[Path]:
     """What an installation of version 2 reads."""
     metadata, targets = desk.publication / "metadata", desk.publication / "targets"

@@ -190,7 +190,7 @@ def test_a_case_that_fails_is_shown_with_what_was_expected(ours: Path) -> None:
     assert failed["expected"]["answer"] == "refused"
     assert failed["got"] == {"answer": "aggregate", "rules": ["eu-aggregate"]}
     shown = cli(NOWHERE, "policy", "test", str(ours), "--coverage", plain=True)
-    assert "the rules say" in shown.out
+    assert "The rules say: aggregate by eu-aggregate" in shown.out
     assert "Cases for each rule" in shown.out
 
 

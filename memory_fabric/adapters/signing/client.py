@@ -122,12 +122,7 @@ def fetch(
     except ExpiredMetadataError as error:
         raise _expired(str(error)) from None
     except BadVersionNumberError:
-        raise IntegrityViolated(
-            "bundle-rolled-back",
-            "These rules are older than those that are installed.",
-            "Ask the officers for the newest publication; somebody may have put an old one there.",
-            {"damaged": [str(folder)]},
-        ) from None
+        raise rolled_back(str(folder)) from None
     except DownloadHTTPError as error:
         raise InputError(
             "publication-missing",
@@ -187,6 +182,16 @@ def _opened(folder: Path, parts: tuple[str, ...]) -> int:
         return os.open(parts[-1], flags, dir_fd=at)
     finally:
         os.close(at)
+
+
+def rolled_back(where: str) -> IntegrityViolated:
+    """The error of rules that are older than those that were installed."""
+    return IntegrityViolated(
+        "bundle-rolled-back",
+        f"The rules in {where} are older than those that were installed.",
+        "Ask the officers for the newest publication; somebody may have put an old one there.",
+        {"damaged": [where]},
+    )
 
 
 def _expired(what: str) -> PolicyInvalid:
