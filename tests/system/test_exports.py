@@ -283,9 +283,6 @@ def test_a_package_that_is_not_sound_is_refused_with_its_code(grid: Path, packag
         node.roster = roster
         node.embedder = SimpleNamespace(id="f" * 64, dim=embedder.dim, embed=embedder.embed)
         assert refused(home, package) == "embedder-mismatch"
-    tomorrow = datetime.now(UTC) + timedelta(hours=25)  # at the end: no clock goes back
-    with reopened(grid / "lon-1", clock=ManualClock(tomorrow)) as home:
-        assert refused(home, package) == "package-expired"
         node.embedder = embedder
         taken = ask(home, "export_take", file=str(package))
         assert (taken["rows"], held(home)) == (3, 3)
@@ -297,6 +294,9 @@ def test_a_package_that_is_not_sound_is_refused_with_its_code(grid: Path, packag
         assert caught.value.code == "file-unreadable"
     with reopened(grid / "lon-1") as home:  # remembered beyond the process
         assert refused(home, package) == "package-replayed"
+    tomorrow = datetime.now(UTC) + timedelta(hours=25)  # at the end: no clock goes back
+    with reopened(grid / "lon-1", clock=ManualClock(tomorrow)) as home:
+        assert refused(home, package) == "package-expired"
 
 
 def test_a_package_in_a_file_says_nothing_readable(grid: Path, package: Path) -> None:
