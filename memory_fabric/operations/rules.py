@@ -29,12 +29,13 @@ def policy_install(
     source = Path(folder)
     if not source.is_absolute():
         raise InputError("folder-relative", "The folder is no absolute path.", "Name it in full.")
-    with accountable(home.node, INSTALL, requester):
-        mandate = home.install(source, fingerprint)
-    facts = {**mandate.to_json(), "root_version": mandate.root_version}
-    committed = home.node.commit(
-        INSTALL, requester, Outcome.DONE, request={"folder": folder}, facts=facts
-    )
+    with home.changing_rules:  # the log's newest installation is then the newest there was
+        with accountable(home.node, INSTALL, requester):
+            mandate = home.install(source, fingerprint)
+        facts = {**mandate.to_json(), "root_version": mandate.root_version}
+        committed = home.node.commit(
+            INSTALL, requester, Outcome.DONE, request={"folder": folder}, facts=facts
+        )
     return {**rules_json(home), "receipt": committed.receipt.id}
 
 

@@ -98,6 +98,7 @@ class Home:
         progress: told of long work.
         bundles: those that were in force, by their digests.
         candidates: those that officers propose, by theirs.
+        changing_rules: held by whoever puts other rules in force, until their receipt is written.
         upkeep: what the site does for itself; ``start`` it where the home is served.
     """
 
@@ -135,6 +136,7 @@ class Home:
         for newest in self._ledger.receipts(None, 1):
             self._clock.seen(datetime.fromisoformat(newest["at"]))
         self._rules = InstalledRules(paths, keyring, self._recorded_rules)
+        self.changing_rules = self._rules.changing
         rulebook = self._rules.load(clock.now())
         me = roster[settings.site_id]
         embedder = _embedder(me, embedder)
@@ -339,9 +341,10 @@ class Home:
         Raises:
             InputError, IntegrityViolated, PolicyInvalid: those of ``InstalledRules.install``.
         """
-        rules = self._rules.install(folder, fingerprint, self._clock.now())
-        self._decide_by(rules)
-        return believed(rules)
+        with self.changing_rules:
+            rules = self._rules.install(folder, fingerprint, self._clock.now())
+            self._decide_by(rules)
+            return believed(rules)
 
     def check_rules(self) -> None:
         """Raise ``trust-damaged`` or ``rules-unsigned`` where what is installed was changed."""
@@ -364,7 +367,8 @@ class Home:
         return self._rules.renewable(self.node.gate.rulebook, now)
 
     def _renew_rules(self, node: Node) -> None:
-        self._decide_by(self._rules.load(node.clock.now()))
+        with self.changing_rules:
+            self._decide_by(self._rules.load(node.clock.now()))
 
     def _use(self, roster: Roster) -> None:
         node = self.node

@@ -42,6 +42,10 @@ class InstalledRules:
     Until officers are known, the site's own key signs whatever its operator puts into
     ``bundle/policies`` and passes its checks. Once they are, only what they signed is in force.
 
+    Attributes:
+        changing: to be held by whoever changes them, until the gate decides by the new ones; upkeep
+            signs while an operator may be installing.
+
     Args:
         recorded: the newest version of the officers' rules that the log says was installed; 0
             where there was none. Files can be put back, the log cannot.
@@ -53,7 +57,7 @@ class InstalledRules:
         self._recorded = recorded
         seed = derive(keyring.secret(SIGNING_SECRET), bind("memory-fabric/local-root/1"))
         self._own = LocalRoot(paths.trust, seed, keyring.site_id)
-        self._installing = threading.Lock()
+        self.changing = threading.RLock()
 
     @property
     def officers_known(self) -> bool:
@@ -69,6 +73,10 @@ class InstalledRules:
         Raises:
             PolicyInvalid: neither bundle is usable.
         """
+        with self.changing:
+            return self._load(now)
+
+    def _load(self, now: datetime) -> Rulebook:
         settle(self._paths)
         try:
             bundle = read_bundle(self._paths.policies)
@@ -101,7 +109,7 @@ class InstalledRules:
         """
         from memory_fabric.wiring.proofs import check_whole  # the prover: only where it is needed
 
-        with self._installing:
+        with self.changing:
             pinned = self._pinned()
             root = first_root(folder, told or pinned)
             if pinned:

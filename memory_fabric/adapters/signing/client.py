@@ -18,7 +18,7 @@ from tuf.api.exceptions import (
     RepositoryError,
 )
 from tuf.api.metadata import Metadata, Targets
-from tuf.ngclient import FetcherInterface, Updater
+from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
 
 from memory_fabric.adapters.cedar.bundle import belongs
 from memory_fabric.adapters.files import sync
@@ -32,6 +32,7 @@ from memory_fabric.adapters.signing.metadata import (
 from memory_fabric.core.errors import InputError, IntegrityViolated, PolicyInvalid
 
 _CHUNK = 1 << 16
+_FIRST_ROOT = "metadata/1.root.json"
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,19 @@ def first_root(folder: Path, told: str | None) -> bytes:
 
     Raises:
         InputError: ``publication-missing``; ``fingerprint-missing``, ``fingerprint-differs``.
+        IntegrityViolated: ``bundle-forged``: it is a link, no plain file, or too long for a root.
     """
-    roots = roots_in(folder / "metadata")
-    if not roots:
+    try:
+        root = _Folder(folder).download_bytes(_FIRST_ROOT, UpdaterConfig().root_max_length)
+    except DownloadHTTPError:
         raise InputError(
             "publication-missing",
             "There is no signed officers' root in this folder.",
             "Name a folder that `memory-fabric policy publish` wrote, whole.",
-        )
-    found = fingerprint(roots[0])
+        ) from None
+    except DownloadError as error:
+        raise _forged(str(error)) from None
+    found = fingerprint(root)
     if told is None:
         raise InputError(
             "fingerprint-missing",
@@ -78,7 +83,7 @@ def first_root(folder: Path, told: str | None) -> bytes:
             f"The officers' root in this folder has the fingerprint {found}, not the one given.",
             "Do not install it; ask the officers.",
         )
-    return roots[0]
+    return root
 
 
 def fetch(

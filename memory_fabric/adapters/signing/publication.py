@@ -208,7 +208,7 @@ class Publication:
 
         Raises:
             InputError: ``root-unsigned``, ``publisher-unknown``, ``signatures-missing``,
-                ``draft-missing``: there are no rules at all.
+                ``signatures-ended``; ``draft-missing``: there are no rules at all.
         """
         root = self._root()
         if key.officer.key_id not in root.roles["timestamp"].keyids:
@@ -231,6 +231,7 @@ class Publication:
                 f"takes {root.roles['targets'].threshold}.",
                 "Have another officer sign the same bundle with `policy sign`.",
             )
+        _check_ends(root, rules.signed, now)
         version = signed.version
         self._write(self._metadata / f"{version}.targets.json", to_bytes(rules))
         days = OFFLINE_DAYS if offline else TIMESTAMP_DAYS
@@ -378,6 +379,18 @@ def _check_holder(
             "not count.",
             "Have another officer sign.",
         )
+
+
+def _check_ends(root: Root, rules: Targets, now: datetime) -> None:
+    """Refuse to call rules the newest that no site would take any more."""
+    for part, what, mend in (
+        (root, "list of officers", "Sign it again: `policy officers change`, then `sign`."),
+        (rules, "signatures on the rules", "Sign them again: `policy sign`, with --replace."),
+    ):
+        if part.expires <= now:
+            raise InputError(
+                "signatures-ended", f"The {what} ended on {part.expires:%Y-%m-%d}.", mend
+            )
 
 
 def _files(draft: Metadata[Targets]) -> dict[str, str]:
