@@ -77,7 +77,7 @@ class InstalledRules:
             return self._load(now)
 
     def _load(self, now: datetime) -> Rulebook:
-        settle(self._paths)
+        self._settle()
         try:
             bundle = read_bundle(self._paths.policies)
             engine = CedarEngine(bundle)
@@ -110,6 +110,7 @@ class InstalledRules:
         from memory_fabric.wiring.proofs import check_whole  # the prover: only where it is needed
 
         with self.changing:
+            self._settle()
             pinned = self._pinned()
             root = first_root(folder, told or pinned)
             if pinned:
@@ -124,9 +125,10 @@ class InstalledRules:
                 check_whole(fetched.policies, now)
                 if not fetched.trusted.covers(read_bundle(fetched.policies)):
                     raise trust_damaged("files differ")
+                _make_ready(self._paths)
                 if not pinned:
                     self._keyring.add_secret(OFFICERS_ROOT, bytes.fromhex(fingerprint(root)))
-                _put_in_place(self._paths)
+                settle(self._paths)
             finally:
                 _emptied(incoming)
             return self.load(now)
@@ -147,6 +149,14 @@ class InstalledRules:
                 {"damaged": ["bundle/policies"]},
             )
 
+    def _settle(self) -> None:
+        """Finish an exchange that a crash cut short, if it was decided: the rename decides, and for
+        officers' first rules the keyring, which knows them only then.
+        """
+        if not self.officers_known and (self._paths.ready / self._paths.policies.name).is_dir():
+            _emptied(self._paths.ready)
+        settle(self._paths)
+
     def _last(self) -> CedarEngine:
         return CedarEngine(read_bundle(self._paths.validated))
 
@@ -154,7 +164,8 @@ class InstalledRules:
         if self.officers_known:
             return self._officers()
         if self._own.renew(bundle, now, _emptied(self._paths.incoming) / "trust"):
-            _put_in_place(self._paths)
+            _make_ready(self._paths)
+            settle(self._paths)
         return self._own.read()
 
     def _officers(self) -> Trusted:
@@ -201,14 +212,13 @@ def settle(paths: Paths) -> None:
     shutil.rmtree(paths.ready)
 
 
-def _put_in_place(paths: Paths) -> None:
-    """Exchange what is installed for what lies in ``incoming``: one rename decides."""
+def _make_ready(paths: Paths) -> None:
+    """Let what lies in ``incoming`` take the place of what is installed: one rename decides."""
     for path in (*paths.incoming.rglob("*"), paths.incoming):
         if path.is_dir():
             sync(path)
     os.rename(paths.incoming, paths.ready)
     sync(paths.ready.parent)
-    settle(paths)
 
 
 def _emptied(folder: Path) -> Path:

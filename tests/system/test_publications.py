@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from memory_fabric.adapters.cedar.bundle import read_bundle
 from memory_fabric.adapters.signing.officers import OfficerKey, load_officer
 from memory_fabric.adapters.signing.publication import Publication
 from memory_fabric.core.errors import InputError, MemoryFabricError
+from memory_fabric.vault.keyring import Keyring
 from memory_fabric.wiring import Home, starter_policies
 from tests.system.desk import WORDS, Desk, Later
 from tests.system.homes import ask, cli, listed, remember, reopened, site
@@ -192,6 +194,54 @@ def test_the_first_root_is_a_plain_file_of_a_roots_size(desk: Desk, tmp_path: Pa
         first.unlink()
         first.write_bytes(elsewhere.read_bytes() + b" " * 1_000_000)
         refused(desk, home, "bundle-forged", 5)
+
+
+class Crash(BaseException):
+    """The process ends here."""
+
+
+def test_a_crash_leaves_the_old_rules_or_the_new_ones(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At each step with which a site's first officers' rules are put in place of its own."""
+    path = site(desk.folder, "lyo-1", "FR")
+    fingerprint = desk.fingerprint
+    fresh = tmp_path / "fresh"
+    shutil.copytree(path, fresh)
+    monkeypatch.setattr("memory_fabric.wiring.proofs.check_whole", lambda *_: None)
+    left: list[bool] = []
+    while True:
+        steps = iter([*range(len(left)), None])
+        with reopened(path) as home, monkeypatch.context() as crashing:
+
+            def until_it_crashes(whole: Callable[..., Any], steps: Iterator[Any]) -> Any:
+                def step(*args: Any, **kwargs: Any) -> Any:
+                    if next(steps, 0) is None:
+                        raise Crash
+                    return whole(*args, **kwargs)
+
+                return step
+
+            for where, name in ((os, "rename"), (shutil, "rmtree"), (Keyring, "add_secret")):
+                crashing.setattr(where, name, until_it_crashes(getattr(where, name), steps))
+            try:
+                ask(home, "policy_install", folder=str(desk.publication), fingerprint=fingerprint)
+                break
+            except Crash:
+                pass
+        with reopened(path) as home:
+            bundle = ask(home, "status")["bundle"]
+            assert bundle["crossing"], bundle["problem"]
+            left.append(not bundle["mandate"]["self_signed"])
+            done = ask(
+                home, "policy_install", folder=str(desk.publication), fingerprint=fingerprint
+            )
+            assert done["mandate"]["signers"] == ["anna", "ben"]
+        assert cli(path, "site", "verify").code == 0
+        shutil.rmtree(path)
+        shutil.copytree(fresh, path)
+    assert left == sorted(left)
+    assert {False, True} == set(left)
 
 
 def test_installations_at_once_end_with_the_newest_in_force(desk: Desk, tmp_path: Path) -> None:
