@@ -17,7 +17,7 @@ def make_key(name: str, folder: Path, passphrase: str) -> tuple[Path, Path]:
     """A new officer's key: the secret file and the public one.
 
     Raises:
-        InputError: ``officer-name-invalid``, ``passphrase-short``, ``file-exists``, ...
+        InputError: ``officer-name-invalid``, ``passphrase-weak``, ``file-exists``, ...
     """
     return OfficerKey.create(name).save(folder, passphrase)
 

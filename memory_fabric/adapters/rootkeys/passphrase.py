@@ -53,12 +53,7 @@ class PassphraseRootKeys:
             InputError: ``passphrase-weak``.
         """
         passphrase = self._passphrase()
-        if len(passphrase) < SHORTEST:
-            raise InputError(
-                "passphrase-weak",
-                f"The passphrase has fewer than {SHORTEST} characters.",
-                "Take several words that nobody would put together.",
-            )
+        check_passphrase(passphrase)
         header = canonical(
             {
                 "format": _FORMAT,
@@ -124,6 +119,39 @@ def read_secret(path: Path, what: str) -> str:
         ) from None
 
 
+def check_passphrase(passphrase: str) -> None:
+    """Refuse a new passphrase that is too short.
+
+    Raises:
+        InputError: ``passphrase-weak``.
+    """
+    if len(passphrase) < SHORTEST:
+        raise InputError(
+            "passphrase-weak",
+            f"The passphrase has fewer than {SHORTEST} characters.",
+            "Take several words that nobody would put together.",
+        )
+
+
+def stretched(passphrase: str, salt: bytes) -> bytes:
+    """32 bytes that take time and memory to guess, by Argon2id as for root keys.
+
+    Raises:
+        HomeError: ``passphrase-unsupported``.
+    """
+    try:
+        argon = Argon2id(
+            salt=salt,
+            length=KEY_BYTES,
+            iterations=_ITERATIONS,
+            lanes=_LANES,
+            memory_cost=_MEMORY_KIB,
+        )
+    except UnsupportedAlgorithm:
+        raise _unsupported() from None
+    return argon.derive(passphrase.encode())
+
+
 def _derived(passphrase: str, header: bytes) -> tuple[bytes, bytes]:
     """The wrapping key, and the one that authenticates the header."""
     try:
@@ -148,12 +176,16 @@ def _derived(passphrase: str, header: bytes) -> tuple[bytes, bytes]:
     except (ValueError, KeyError, TypeError):
         raise _wrong() from None
     except UnsupportedAlgorithm:
-        raise HomeError(
-            "passphrase-unsupported",
-            "The cryptographic library of this machine has no Argon2id.",
-            "Install the `cryptography` package as it comes from its makers.",
-        ) from None
+        raise _unsupported() from None
     return both[:KEY_BYTES], both[KEY_BYTES:]
+
+
+def _unsupported() -> HomeError:
+    return HomeError(
+        "passphrase-unsupported",
+        "The cryptographic library of this machine has no Argon2id.",
+        "Install the `cryptography` package as it comes from its makers.",
+    )
 
 
 def _wrong() -> HomeError:

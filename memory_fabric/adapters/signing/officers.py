@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from securesystemslib.signer import CryptoSigner, SSlibKey
 
+from memory_fabric.adapters.rootkeys.passphrase import check_passphrase, stretched
 from memory_fabric.core.errors import InputError
 from memory_fabric.core.mandate import Officer
 
@@ -22,7 +24,8 @@ Ask = Callable[[str], str]
 
 _NAME = re.compile(r"[^\W_](?:[\w .'’-]{0,60}[\w.])?")
 _LONGEST = 64_000
-_SHORTEST_PASSPHRASE = 8
+_SALT = "Argon2id: "
+_SALT_BYTES = 16
 
 
 class OfficerKey:
@@ -51,22 +54,19 @@ class OfficerKey:
         """Write ``NAME.key``, sealed under the passphrase, and ``NAME.pub``; never over others.
 
         Raises:
-            InputError: ``passphrase-short``, ``file-exists``, ``file-unwritable``.
+            InputError: ``passphrase-weak``, ``file-exists``, ``file-unwritable``.
         """
-        if len(passphrase) < _SHORTEST_PASSPHRASE:
-            raise InputError(
-                "passphrase-short",
-                "The passphrase is too short.",
-                f"Take {_SHORTEST_PASSPHRASE} letters or more.",
-            )
+        check_passphrase(passphrase)
+        salt = secrets.token_bytes(_SALT_BYTES)
         private = self._key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(passphrase.encode()),
+            serialization.BestAvailableEncryption(_words(passphrase, salt)),
         )
         stem = self.officer.name.lower().replace(" ", "-")
         secret, public = folder / f"{stem}.key", folder / f"{stem}.pub"
-        _new_file(secret, _labelled(self.officer.name, private), 0o600)
+        salted = f"{_SALT}{salt.hex()}\n".encode() + private
+        _new_file(secret, _labelled(self.officer.name, salted), 0o600)
         _new_file(public, _labelled(self.officer.name, _pem(self._key.public_key())), 0o644)
         return secret, public
 
@@ -77,9 +77,16 @@ class OfficerKey:
         Raises:
             InputError: ``officer-key-invalid``; ``officer-passphrase-wrong``.
         """
-        name, pem = _read(path)
+        name, content = _read(path)
+        first, _, pem = content.partition(b"\n")
         try:
-            key = serialization.load_pem_private_key(pem, passphrase.encode())
+            salt = bytes.fromhex(first.decode().removeprefix(_SALT))
+        except ValueError:
+            raise _invalid(path) from None
+        if len(salt) != _SALT_BYTES:
+            raise _invalid(path)
+        try:
+            key = serialization.load_pem_private_key(pem, _words(passphrase, salt))
         except (ValueError, TypeError, UnsupportedAlgorithm):
             raise InputError(
                 "officer-passphrase-wrong",
@@ -144,6 +151,11 @@ def checked_name(name: str) -> str:
             "Use letters, digits, spaces, dots and hyphens; at most 62.",
         )
     return name
+
+
+def _words(passphrase: str, salt: bytes) -> bytes:
+    """What opens the PEM: PKCS #8 by itself stretches a passphrase too little."""
+    return stretched(passphrase, salt).hex().encode()
 
 
 def _pem(key: Ed25519PublicKey) -> bytes:
