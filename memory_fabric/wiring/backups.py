@@ -23,7 +23,8 @@ def back_up(home: Home, requester: Requester, folder: Path, keep: int = backup.K
         HomeError, IntegrityViolated, Unavailable: those of ``flows.backup.create``.
     """
     store = BackupFolder.create(folder)
-    files = small_files(Paths(home.path))
+    with home.changing_rules:  # not half of the old rules and half of the new ones
+        files = small_files(Paths(home.path))
     return backup.create(
         home.node, requester, store, files, home.sign, keep=keep, progress=home.progress
     )

@@ -10,26 +10,34 @@ writes there can put rules in force without the officers' keys.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 from securesystemslib.signer import SSlibKey
 from tuf.api.exceptions import RepositoryError
 from tuf.api.metadata import Metadata, Root, Targets, Timestamp
-from tuf.api.serialization import DeserializationError
 
 from memory_fabric.adapters.cedar.bundle import Bundle
 from memory_fabric.adapters.files import replace_file
+from memory_fabric.adapters.signing.drafts import (
+    Parsed,
+    check_ends,
+    check_holder,
+    damaged,
+    draft_missing,
+    drafted_root,
+    files_of,
+    names_of,
+    parsed,
+)
 from memory_fabric.adapters.signing.metadata import (
     OFFLINE_DAYS,
     TIMESTAMP_DAYS,
     digests,
     fingerprint,
     keys_of,
-    new_root,
     new_snapshot,
     new_targets,
     new_timestamp,
@@ -39,9 +47,7 @@ from memory_fabric.adapters.signing.metadata import (
     verified_chain,
 )
 from memory_fabric.adapters.signing.officers import OfficerKey, officer_of
-from memory_fabric.core.errors import InputError, IntegrityViolated
-
-Parsed = TypeVar("Parsed")
+from memory_fabric.core.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -121,7 +127,7 @@ class Publication:
         """
         if folder.exists() and any(folder.iterdir()):
             raise InputError("publication-exists", f"{folder} is not empty.", "Name a new folder.")
-        draft = _root(now, officers, threshold, publishers)
+        draft = drafted_root(now, officers, threshold, publishers)
         for part in ("metadata", "targets", "drafts"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         made = cls(folder)
@@ -141,7 +147,7 @@ class Publication:
             InputError: ``officers-few``, ``officers-alike``, ``root-unsigned``.
         """
         root = self._root()
-        draft = _root(now, officers, threshold, publishers, root.version + 1)
+        draft = drafted_root(now, officers, threshold, publishers, root.version + 1)
         self._write(self._drafts / "root.json", to_bytes(draft))
         return self._of_root(draft)
 
@@ -154,7 +160,7 @@ class Publication:
         draft = self._draft("root", Metadata[Root].from_bytes)
         before = self._roots()[-1].signed if self._roots() else draft.signed
         holders = {*draft.signed.roles["root"].keyids, *before.roles["root"].keyids}
-        _check_holder(key, holders, draft.signatures)
+        check_holder(key, holders, draft.signatures)
         draft.sign(key.signer, append=True)
         signed = self._of_root(draft)
         if signed.missing:
@@ -180,7 +186,7 @@ class Publication:
         path = self._drafts / "targets.json"
         if path.exists() and not replace:
             draft = self._draft("targets", Metadata[Targets].from_bytes)
-            if _files(draft) != digests(bundle):
+            if files_of(draft) != digests(bundle):
                 names = ", ".join(self._of_rules(root, draft).signers) or "nobody"
                 raise InputError(
                     "draft-other",
@@ -189,7 +195,7 @@ class Publication:
                 )
         else:
             draft = new_targets(now, self._version() + 1, bundle)
-        _check_holder(key, root.roles["targets"].keyids, draft.signatures)
+        check_holder(key, root.roles["targets"].keyids, draft.signatures)
         draft.sign(key.signer, append=True)
         for name, text in bundle.files.items():
             folder, _, base = name.rpartition("/")
@@ -222,7 +228,7 @@ class Publication:
         elif version := self._version():
             rules = self._read(f"{version}.targets.json", Metadata[Targets].from_bytes)
         else:
-            raise _draft_missing()
+            raise draft_missing()
         signed = self._of_rules(root, rules)
         if signed.missing:
             raise InputError(
@@ -231,7 +237,7 @@ class Publication:
                 f"takes {root.roles['targets'].threshold}.",
                 "Have another officer sign the same bundle with `policy sign`.",
             )
-        _check_ends(root, rules.signed, now)
+        check_ends(root, rules.signed, now)
         version = signed.version
         self._write(self._metadata / f"{version}.targets.json", to_bytes(rules))
         days = OFFLINE_DAYS if offline else TIMESTAMP_DAYS
@@ -278,14 +284,14 @@ class Publication:
 
     def _roots(self) -> list[Metadata[Root]]:
         roots = [
-            _parsed(f"{number}.root.json", content, Metadata[Root].from_bytes)
+            parsed(f"{number}.root.json", content, Metadata[Root].from_bytes)
             for number, content in enumerate(roots_in(self._metadata), start=1)
         ]
         try:
             if roots:
                 verified_chain(roots)
         except (RepositoryError, ValueError):
-            raise _damaged("metadata/root.json") from None
+            raise damaged("metadata/root.json") from None
         return roots
 
     def _root(self) -> Root:
@@ -308,11 +314,11 @@ class Publication:
     def _draft(self, role: str, parse: Callable[[bytes], Parsed]) -> Parsed:
         path = self._drafts / f"{role}.json"
         if not path.exists():
-            raise _draft_missing()
-        return _parsed(f"drafts/{role}.json", path.read_bytes(), parse)
+            raise draft_missing()
+        return parsed(f"drafts/{role}.json", path.read_bytes(), parse)
 
     def _read(self, name: str, parse: Callable[[bytes], Parsed]) -> Parsed:
-        return _parsed(f"metadata/{name}", (self._metadata / name).read_bytes(), parse)
+        return parsed(f"metadata/{name}", (self._metadata / name).read_bytes(), parse)
 
     def _of_root(self, draft: Metadata[Root]) -> Signed:
         roots = self._roots()
@@ -321,12 +327,12 @@ class Publication:
         missing = max(
             root.roles["root"].threshold - len(signers_of(root, "root", draft)) for root in judges
         )
-        return Signed("root", draft.signed.version, _names(signed.values()), max(0, missing))
+        return Signed("root", draft.signed.version, names_of(signed.values()), max(0, missing))
 
     def _of_rules(self, root: Root, draft: Metadata[Targets]) -> Signed:
         signed = signers_of(root, "targets", draft)
         missing = max(0, root.roles["targets"].threshold - len(signed))
-        return Signed("rules", draft.signed.version, _names(signed), missing)
+        return Signed("rules", draft.signed.version, names_of(signed), missing)
 
     def _write(self, path: Path, content: bytes) -> None:
         try:
@@ -338,88 +344,3 @@ class Publication:
                 f"{path} cannot be written ({error.strerror}).",
                 "Make sure that the folder can be written to.",
             ) from None
-
-
-def _root(
-    now: datetime,
-    officers: Sequence[SSlibKey],
-    threshold: int,
-    publishers: Sequence[SSlibKey],
-    version: int = 1,
-) -> Metadata[Root]:
-    if not 2 <= threshold <= len(officers):
-        raise InputError(
-            "officers-few",
-            f"{len(officers)} officers cannot give {threshold} signatures, or one alone would do.",
-            "Name two officers or more, and a --threshold of at least 2.",
-        )
-    named = {officer_of(key).name.casefold() for key in officers}
-    if len({key.keyid for key in officers}) < len(officers) or len(named) < len(officers):
-        raise InputError(
-            "officers-alike",
-            "Two officers have the same key or the same name.",
-            "Name each person once, by a name of their own.",
-        )
-    return new_root(now, officers, threshold, publishers or officers, version)
-
-
-def _check_holder(
-    key: OfficerKey, holders: Container[str], signatures: Mapping[str, object]
-) -> None:
-    if key.officer.key_id not in holders:
-        raise InputError(
-            "officer-unknown",
-            f"The key of {key.officer.name} is none of the officers' here.",
-            "Sign with the key that the officers' root names; `policy officers show` lists them.",
-        )
-    if key.officer.key_id in signatures:
-        raise InputError(
-            "signed-twice",
-            f"{key.officer.name} has signed already; a second signature of the same officer does "
-            "not count.",
-            "Have another officer sign.",
-        )
-
-
-def _check_ends(root: Root, rules: Targets, now: datetime) -> None:
-    """Refuse to call rules the newest that no site would take any more."""
-    for part, what, mend in (
-        (root, "list of officers", "Sign it again: `policy officers change`, then `sign`."),
-        (rules, "signatures on the rules", "Sign them again: `policy sign`, with --replace."),
-    ):
-        if part.expires <= now:
-            raise InputError(
-                "signatures-ended", f"The {what} ended on {part.expires:%Y-%m-%d}.", mend
-            )
-
-
-def _files(draft: Metadata[Targets]) -> dict[str, str]:
-    return {path: target.hashes["sha256"] for path, target in draft.signed.targets.items()}
-
-
-def _names(keys: Iterable[SSlibKey]) -> tuple[str, ...]:
-    return tuple(officer_of(key).name for key in keys)
-
-
-def _parsed(name: str, content: bytes, parse: Callable[[bytes], Parsed]) -> Parsed:
-    try:
-        return parse(content)
-    except (DeserializationError, ValueError):
-        raise _damaged(name) from None
-
-
-def _damaged(name: str) -> IntegrityViolated:
-    return IntegrityViolated(
-        "publication-damaged",
-        f"{name} in the publication folder is not as it was written.",
-        "Bring it back from a copy; nothing was changed here.",
-        {"damaged": [name]},
-    )
-
-
-def _draft_missing() -> InputError:
-    return InputError(
-        "draft-missing",
-        "Nothing waits for signatures or to be published here.",
-        "Begin with `memory-fabric policy sign`, or `policy officers change` for another root.",
-    )
