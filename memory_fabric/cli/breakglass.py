@@ -12,6 +12,7 @@ import typer
 
 from memory_fabric import wiring
 from memory_fabric.cli.session import session
+from memory_fabric.core.emergency import APPROVERS
 from memory_fabric.core.errors import InputError
 
 commands = typer.Typer(help="Documented emergencies.", no_args_is_help=True)
@@ -61,7 +62,7 @@ def approve(
     if run.output.as_json:
         run.output.json(approved)
     else:
-        run.output.say(f"Signed; it has {len(approved['approvals'])} of 2 signatures.")
+        run.output.say(f"Signed; it has {len(approved['approvals'])} of {APPROVERS} signatures.")
 
 
 @commands.command("open")

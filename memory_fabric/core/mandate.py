@@ -35,10 +35,6 @@ class Officer:
     key_id: str
     public: bytes
 
-    def to_json(self) -> dict[str, str]:
-        """JSON-ready."""
-        return {"name": self.name, "key_id": self.key_id, "public": self.public.hex()}
-
 
 @dataclass(frozen=True)
 class Mandate:

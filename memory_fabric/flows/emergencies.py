@@ -61,7 +61,7 @@ def open_emergency(node: Node, requester: Requester, document: Any) -> tuple[Eme
             OPEN,
             requester,
             Outcome.DONE,
-            request={"purpose": said.purpose, "break_glass": _glass(emergency)},
+            request={"purpose": said.purpose, "break_glass": emergency.glass.to_json()},
             facts={
                 "statement": said.to_json(),
                 "approvals": [approval.to_json() for approval in approvals],
@@ -85,7 +85,7 @@ def close_emergency(node: Node, requester: Requester, ticket: str) -> str:
                 "No emergency of this ticket is open.",
                 "See `memory-fabric breakglass list`.",
             )
-        request = {"purpose": found.statement.purpose, "break_glass": _glass(found)}
+        request = {"purpose": found.statement.purpose, "break_glass": found.glass.to_json()}
         committed = node.commit(CLOSE, requester, Outcome.DONE, request=request)
         load_emergencies(node)
         return committed.receipt.id
@@ -111,11 +111,8 @@ def load_emergencies(node: Node) -> None:
             continue
         try:
             found.append(_vouched(node, *_read(receipt["facts"])))
-        except (
-            InputError,
-            NotFound,
-        ):  # an officer, or the receiver, has left since: nobody vouches for it any more
-            continue
+        except (InputError, NotFound):
+            continue  # an officer, or the receiver, has left: nobody vouches for it any more
     now = node.clock.now()
     node.gate.emergencies = tuple(one for one in found if now < one.statement.expires)
 
@@ -181,8 +178,3 @@ def _vouched(node: Node, said: Statement, approvals: list[Approval]) -> Emergenc
         )
     first, second = sorted(officer.name for officer in signers.values())[:APPROVERS]
     return Emergency(said, (first, second))
-
-
-def _glass(emergency: Emergency) -> dict[str, Any]:
-    """As receipts name it."""
-    return emergency.glass.to_json()

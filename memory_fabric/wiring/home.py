@@ -326,7 +326,7 @@ class Home:
         """Take over a roster from the site that signs it.
 
         Raises:
-            HomeError, IntegrityViolated, InputError: those of ``GridRoster.accepted``.
+            HomeError, IntegrityViolated, InputError: those of ``GridRoster.accept``.
         """
         self._use(self.grid.accept(document, grid_key, self.node.roster, self.node.me))
 

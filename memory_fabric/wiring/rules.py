@@ -94,8 +94,9 @@ class InstalledRules:
     def renewable(self, rules: Rulebook, now: datetime) -> bool:
         """Whether this site should sign its own rules for longer."""
         mandate = rules.mandate
-        ours = mandate is not None and mandate.self_signed and not self.officers_known
-        return ours and mandate is not None and mandate.expires - now <= RENEW_BEFORE
+        if self.officers_known or mandate is None or not mandate.self_signed:
+            return False
+        return mandate.expires - now <= RENEW_BEFORE
 
     def install(self, folder: Path, told: str | None, now: datetime) -> Rulebook:
         """Put the newest rules of a publication folder in force, if all of it is as it must be.
@@ -163,9 +164,11 @@ class InstalledRules:
     def _trusted(self, bundle: Bundle, now: datetime) -> Trusted:
         if self.officers_known:
             return self._officers()
-        if self._own.renew(bundle, now, _emptied(self._paths.incoming) / "trust"):
-            _make_ready(self._paths)
-            settle(self._paths)
+        stands = self._own.renew(bundle, now, _emptied(self._paths.incoming) / "trust")
+        if stands:
+            return stands
+        _make_ready(self._paths)
+        settle(self._paths)
         return self._own.read()
 
     def _officers(self) -> Trusted:

@@ -6,9 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from memory_fabric.adapters.signing.officers import Ask, open_key
+from memory_fabric.adapters.signing.officers import Ask, open_key, signed_twice
 from memory_fabric.core.emergency import Approval, Statement, approval_invalid
-from memory_fabric.core.errors import InputError
 
 
 def emergency_request(
@@ -35,12 +34,7 @@ def approve_emergency(document: Any, key: Path, ask: Ask) -> dict[str, Any]:
     approvals = [Approval.from_json(item) for item in document["approvals"]]
     signer = open_key(key, ask)
     if any(approval.key_id == signer.officer.key_id for approval in approvals):
-        raise InputError(
-            "signed-twice",
-            f"{signer.officer.name} has signed already; a second signature of the same officer "
-            "does not count.",
-            "Have another officer sign.",
-        )
+        raise signed_twice(signer)
     approvals.append(Approval(signer.officer.key_id, signer.sign(statement.signed_bytes())))
     return {
         "statement": statement.to_json(),

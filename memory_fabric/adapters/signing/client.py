@@ -15,7 +15,6 @@ from tuf.api.exceptions import (
     DownloadError,
     DownloadHTTPError,
     ExpiredMetadataError,
-    RepositoryError,
 )
 from tuf.api.metadata import Metadata, Targets
 from tuf.ngclient import FetcherInterface, Updater, UpdaterConfig
@@ -134,7 +133,7 @@ def fetch(
             f"The publication folder lacks a file ({error}).",
             "Copy it whole, and try again.",
         ) from None
-    except (*BROKEN, RepositoryError, DownloadError, OSError) as error:
+    except (*BROKEN, DownloadError, OSError) as error:
         raise _forged(f"{type(error).__name__}: {error}") from None
     trust = into / "trust"
     trust.mkdir()

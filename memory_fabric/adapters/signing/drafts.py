@@ -11,7 +11,7 @@ from tuf.api.metadata import Metadata, Root, Targets
 from tuf.api.serialization import DeserializationError
 
 from memory_fabric.adapters.signing.metadata import new_root
-from memory_fabric.adapters.signing.officers import OfficerKey, officer_of
+from memory_fabric.adapters.signing.officers import OfficerKey, officer_of, signed_twice
 from memory_fabric.core.errors import InputError, IntegrityViolated
 
 Parsed = TypeVar("Parsed")
@@ -56,12 +56,7 @@ def check_holder(
             "Sign with the key that the officers' root names; `policy officers show` lists them.",
         )
     if key.officer.key_id in signatures:
-        raise InputError(
-            "signed-twice",
-            f"{key.officer.name} has signed already; a second signature of the same officer does "
-            "not count.",
-            "Have another officer sign.",
-        )
+        raise signed_twice(key)
 
 
 def check_ends(root: Root, rules: Targets, now: datetime) -> None:
@@ -74,11 +69,6 @@ def check_ends(root: Root, rules: Targets, now: datetime) -> None:
             raise InputError(
                 "signatures-ended", f"The {what} ended on {part.expires:%Y-%m-%d}.", mend
             )
-
-
-def files_of(draft: Metadata[Targets]) -> dict[str, str]:
-    """SHA-256 of each file that a draft names, by its path."""
-    return {path: target.hashes["sha256"] for path, target in draft.signed.targets.items()}
 
 
 def names_of(keys: Iterable[SSlibKey]) -> tuple[str, ...]:

@@ -58,18 +58,18 @@ class LocalRoot:
             raise trust_damaged("of another key")
         return trusted
 
-    def renew(self, bundle: Bundle, now: datetime, into: Path) -> bool:
+    def renew(self, bundle: Bundle, now: datetime, into: Path) -> Trusted | None:
         """Write the whole metadata into a folder, with whatever is new or ends soon signed anew.
 
         Returns:
-            False where nothing has to be, and nothing was written.
+            What stands already, where nothing has to be and nothing was written.
 
         Raises:
             IntegrityViolated: ``trust-damaged``.
         """
         before = self.read() if self._folder.is_dir() else None
         if before and before.covers(bundle) and not _ending(before, now):
-            return False
+            return before
         into.mkdir(mode=0o700, parents=True)
         roots = roots_in(self._folder)
         for number, content in enumerate(roots, start=1):
@@ -87,7 +87,7 @@ class LocalRoot:
         count = _count(self._folder) + 1
         self._write(into / "snapshot.json", new_snapshot(now, count, version, TIMESTAMP_DAYS))
         self._write(into / "timestamp.json", new_timestamp(now, count, TIMESTAMP_DAYS))
-        return True
+        return None
 
     def _write(self, path: Path, part: Part) -> None:
         part.sign(self._signer)

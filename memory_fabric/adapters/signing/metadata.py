@@ -133,6 +133,11 @@ def roots_in(folder: Path) -> list[bytes]:
     return found
 
 
+def files_of(targets: Metadata[Targets]) -> dict[str, str]:
+    """SHA-256 of each file that targets name, hexadecimal, by its path."""
+    return {path: target.hashes["sha256"] for path, target in targets.signed.targets.items()}
+
+
 def signers_of(
     root: Root, role: str, metadata: Metadata[Root] | Metadata[Targets]
 ) -> list[SSlibKey]:
@@ -161,12 +166,11 @@ def read_trusted(folder: Path, self_signed: bool) -> Trusted:
             or snapshot.signed.meta["targets.json"].version != targets.signed.version
         ):
             raise ValueError("files of several versions stand together")
-        files = {path: target.hashes["sha256"] for path, target in targets.signed.targets.items()}
+        files = files_of(targets)
         officers = tuple(officer_of(key) for key in keys_of(root, "targets"))
         signers = tuple(officer_of(key).name for key in signers_of(root, "targets", targets))
     except (*BROKEN, KeyError, OSError) as error:
         raise trust_damaged(type(error).__name__) from None
-    parts = (("root", root), ("targets", targets.signed), ("snapshot", snapshot.signed))
     mandate = Mandate(
         version=targets.signed.version,
         root_version=root.version,
@@ -175,7 +179,9 @@ def read_trusted(folder: Path, self_signed: bool) -> Trusted:
         officers=() if self_signed else officers,
         threshold=root.roles["targets"].threshold,
         ends={
-            **{role: part.expires for role, part in parts},
+            "root": root.expires,
+            "targets": targets.signed.expires,
+            "snapshot": snapshot.signed.expires,
             "timestamp": timestamp.signed.expires,
         },
     )

@@ -107,6 +107,16 @@ def open_key(path: Path, ask: Ask) -> OfficerKey:
     return OfficerKey.load(path, ask(f"Passphrase of {path.name}"))
 
 
+def signed_twice(key: OfficerKey) -> InputError:
+    """The error of an officer who signs the same once more."""
+    return InputError(
+        "signed-twice",
+        f"{key.officer.name} has signed already; a second signature of the same officer does not "
+        "count.",
+        "Have another officer sign.",
+    )
+
+
 def load_officer(path: Path) -> SSlibKey:
     """The public key in a ``.pub`` file, with its holder's name.
 

@@ -28,7 +28,6 @@ from memory_fabric.adapters.signing.drafts import (
     damaged,
     draft_missing,
     drafted_root,
-    files_of,
     names_of,
     parsed,
 )
@@ -36,6 +35,7 @@ from memory_fabric.adapters.signing.metadata import (
     OFFLINE_DAYS,
     TIMESTAMP_DAYS,
     digests,
+    files_of,
     fingerprint,
     keys_of,
     new_snapshot,
@@ -158,8 +158,8 @@ class Publication:
             InputError: ``draft-missing``, ``officer-unknown``, ``signed-twice``.
         """
         draft = self._draft("root", Metadata[Root].from_bytes)
-        before = self._roots()[-1].signed if self._roots() else draft.signed
-        holders = {*draft.signed.roles["root"].keyids, *before.roles["root"].keyids}
+        judges = [draft, *self._roots()[-1:]]
+        holders = {keyid for one in judges for keyid in one.signed.roles["root"].keyids}
         check_holder(key, holders, draft.signatures)
         draft.sign(key.signer, append=True)
         signed = self._of_root(draft)
@@ -197,11 +197,11 @@ class Publication:
             draft = new_targets(now, self._version() + 1, bundle)
         check_holder(key, root.roles["targets"].keyids, draft.signatures)
         draft.sign(key.signer, append=True)
-        for name, text in bundle.files.items():
+        for name, digest in files_of(draft).items():
             folder, _, base = name.rpartition("/")
-            kept = self._targets / folder / f"{digests(bundle)[name]}.{base}"
+            kept = self._targets / folder / f"{digest}.{base}"
             kept.parent.mkdir(parents=True, exist_ok=True)
-            self._write(kept, text.encode())
+            self._write(kept, bundle.files[name].encode())
         self._write(path, to_bytes(draft))
         return self._of_rules(root, draft)
 
@@ -321,11 +321,12 @@ class Publication:
         return parsed(f"metadata/{name}", (self._metadata / name).read_bytes(), parse)
 
     def _of_root(self, draft: Metadata[Root]) -> Signed:
-        roots = self._roots()
-        judges = [draft.signed, *([roots[-1].signed] if roots else [])]
-        signed = {key.keyid: key for root in judges for key in signers_of(root, "root", draft)}
+        judges = [draft.signed, *(before.signed for before in self._roots()[-1:])]
+        counted = [signers_of(root, "root", draft) for root in judges]
+        signed = {key.keyid: key for keys in counted for key in keys}
         missing = max(
-            root.roles["root"].threshold - len(signers_of(root, "root", draft)) for root in judges
+            root.roles["root"].threshold - len(keys)
+            for root, keys in zip(judges, counted, strict=True)
         )
         return Signed("root", draft.signed.version, names_of(signed.values()), max(0, missing))
 
